@@ -1,0 +1,54 @@
+# Every target does its own set-up in .venv; nothing is installed globally.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell command -v $(v)),$(v))))
+BIN := .venv/bin
+READY := .venv/.ready
+# loopback is never reached through a proxy; byte code is kept, since importing without it is 2-3 times slower
+export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test check up down bench-window lock clean
+
+help:
+	@echo "make demo          real flights drift, a model is retrained and promoted: watch it happen"
+	@echo "make test          every test, those against real servers included"
+	@echo "make check         format, lint, types, import contracts"
+	@echo "make up | down     Prefect, MLflow, deployments and a worker on this folder"
+	@echo "make bench-window  what judging a window costs, beside its peers and its floor"
+	@echo "make lock          resolve requirements.lock anew from pyproject.toml"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("retrue needs Python 3.11 to 3.13, this is " + sys.version.split()[0]) if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
+	@echo "setting up .venv (about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/retrue demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+up: $(READY)
+	@$(BIN)/retrue up
+
+down: $(READY)
+	@$(BIN)/retrue down
+
+bench-window: $(READY)
+	@$(BIN)/python -m benchmarks.window
+
+lock: $(READY)
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras \
+	  --no-header --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .retrue

@@ -1,0 +1,461 @@
+"""retrue.yaml read into frozen settings, checked once. Unknown keys, NaN and reversed thresholds are refused."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from retrue.errors import ConfigError, NameRefusedError
+from retrue.metrics import METRICS, greater_is_better
+from retrue.windows import Grid, check_name
+
+CONFIG_BYTES_MAX = 1_000_000
+NODES_MAX = 20_000  # an alias bomb of 20 lines has millions
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def parse_duration(text: object) -> timedelta:
+    """Return the length of ``90s``, ``15m``, ``2h``, ``7d`` or ``4w``.
+
+    >>> parse_duration("7d").days
+    7
+    """
+    if isinstance(text, timedelta):
+        return text
+    match = re.fullmatch(r"(\d+)([smhdw])", str(text).strip())
+    if not match:
+        raise ValueError(f"a duration is a whole number and one of s m h d w, such as 7d, not {text!r}")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Base of every block: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LogSettings(Settings):
+    """Where inference logs are: a folder of Parquet and JSON lines files."""
+
+    uri: str
+    format: Literal["retrue"] = "retrue"
+
+
+class LabelSettings(Settings):
+    """Where labels arrive and how long they may take; later ones no longer change a verdict."""
+
+    uri: str
+    horizon: Duration = timedelta(days=30)
+
+
+class ColumnSettings(Settings):
+    """Which columns are features, and what prediction and score are called in the log."""
+
+    features: Literal["auto"] | tuple[str, ...] = "auto"
+    prediction: str = "prediction"
+    score: str | None = "score"
+    ignore: tuple[str, ...] = ()
+
+
+class WindowSettings(Settings):
+    """How the time line is cut, and how many rows a window needs to be judged."""
+
+    every: Duration = timedelta(days=1)
+    settle: Duration = timedelta(hours=2)
+    min_rows: int = Field(default=500, ge=1)
+    timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _on_a_grid(self) -> Self:
+        self.grid  # noqa: B018 - builds the grid, which checks length and zone
+        return self
+
+    @property
+    def grid(self) -> Grid:
+        try:
+            return Grid(every=self.every, zone=self.timezone)
+        except KeyError as error:
+            raise ValueError(f"unknown timezone {self.timezone!r}") from error
+
+
+class QualitySettings(Settings):
+    """Bounds of what the profile may differ from the baseline; shares of rows."""
+
+    max_null_rise: Share = 0.05
+    max_infinite_share: Share = 0.0
+    max_unseen_share: Share = 0.01
+    max_set_aside_share: Share = 0.01
+    max_duplicate_share: Share = 0.01
+
+
+NUMERIC_METHODS = ("wasserstein", "ks", "psi", "jensenshannon", "kl_div", "anderson", "cramer_von_mises", "hellinger", "t_test")
+CATEGORICAL_METHODS = ("jensenshannon", "psi", "chisquare", "hellinger", "kl_div", "TVD", "z")
+P_VALUE_METHODS = frozenset({"ks", "chisquare", "z", "anderson", "cramer_von_mises", "t_test", "TVD"})
+
+
+class MethodSettings(Settings):
+    """A drift method of Evidently and the score at which a column has drifted."""
+
+    method: str | None = None
+    threshold: Positive | None = None
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str | None) -> str | None:
+        known = sorted({*NUMERIC_METHODS, *CATEGORICAL_METHODS} - P_VALUE_METHODS)
+        if method is not None and method not in known:
+            raise ValueError(f"unknown distance {method!r}{_nearest(method, known)}: one of {', '.join(known)}")
+        return method
+
+
+class DriftSettings(Settings):
+    """How drift is measured: rows sampled a side, and the method and threshold of each kind of column.
+
+    Only distances are allowed, where a larger score is more drift: p-values shrink with the number of rows.
+    ``columns`` overrides single columns; ``prediction`` and ``score`` can be named there too.
+    """
+
+    sample_rows: int = Field(default=20_000, ge=100)
+    seed: int = 0
+    numeric: MethodSettings = MethodSettings(method="wasserstein", threshold=0.1)
+    categorical: MethodSettings = MethodSettings(method="jensenshannon", threshold=0.1)
+    columns: Mapping[str, MethodSettings] = {}
+    max_share: Share | None = None
+
+
+class PerformanceSettings(Settings):
+    """What the model is judged by once labels have arrived.
+
+    ``min`` and ``max`` bound the metric itself; ``max_drop`` bounds how much worse than on the baseline's reference it
+    may be, in units of the metric. ``min_coverage`` is the share of rows that must have labels before it is judged.
+    """
+
+    metric: str | None = None
+    min: Number | None = None
+    max: Number | None = None
+    max_drop: Positive | None = None
+    min_labels: int = Field(default=100, ge=2)
+    min_coverage: Share = 0.5
+    positive_label: str | int = 1
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min is not None and self.max is not None and self.min >= self.max:
+            raise ValueError(f"min {self.min} is not below max {self.max}")
+        return self
+
+
+class SystemSettings(Settings):
+    """Bounds of failures and latency; null leaves one unjudged."""
+
+    max_error_share: Share | None = 0.01
+    latency_p50_ms: Positive | None = None
+    latency_p95_ms: Positive | None = None
+    latency_p99_ms: Positive | None = None
+
+
+class GateSettings(Settings):
+    """What a challenger must show on the same later rows.
+
+    The paired bootstrap interval of its gain must lie above ``min_gain``; on each slice the interval must not lie below
+    ``-max_slice_loss``. Slices with fewer than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
+    """
+
+    min_gain: Number = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: int = Field(default=1000, ge=100)
+    min_rows: int = Field(default=1000, ge=10)
+    slices: tuple[str, ...] = ()
+    max_slice_loss: Annotated[float, Field(ge=0)] = 0.02
+    min_slice_rows: int = Field(default=500, ge=10)
+
+
+class RetrainSettings(Settings):
+    """When and how a challenger is trained.
+
+    ``train`` names ``module:function`` taking features (a pandas frame) and labels (a series) and returning a fitted
+    scikit-learn estimator; without it the champion's pipeline is cloned and refitted. ``history`` bounds how far back
+    labelled windows are used, ``holdout`` how much of the latest is kept for the gate. ``trusted_types`` extends the list
+    of types a skops file may hold.
+    """
+
+    train: str | None = None
+    on: tuple[Literal["drift", "performance", "quality", "schema", "expectation"], ...] = ("performance",)
+    cooldown: Duration = timedelta(days=14)
+    max_attempts: int = Field(default=3, ge=1)
+    history: Duration | None = None
+    holdout: Duration = timedelta(days=14)
+    include_reference: bool = True
+    approval: Literal["never"] = "never"
+    gate: GateSettings = GateSettings()
+    trusted_types: tuple[str, ...] = ()
+
+    @field_validator("train")
+    @classmethod
+    def _importable(cls, train: str | None) -> str | None:
+        if train is not None and not re.fullmatch(r"[\w.]+:\w+", train):
+            raise ValueError(f"write it as module:function, not {train!r}")
+        return train
+
+
+class NotifySettings(Settings):
+    """Prefect notification blocks, as ``type-slug/name``, by severity; info goes to the digest flow."""
+
+    critical: tuple[str, ...] = ()
+    warning: tuple[str, ...] = ()
+    info: Literal["digest", "never"] = "digest"
+    digest: tuple[str, ...] = ()
+    repeat_every: Duration = timedelta(days=7)
+
+    @field_validator("critical", "warning", "digest")
+    @classmethod
+    def _blocks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", name):
+                raise ValueError(f"a block is written type-slug/name, such as slack-webhook/oncall, not {name!r}")
+        return names
+
+
+class ModelSettings(Settings):
+    """One watched model."""
+
+    task: Literal["binary", "multiclass", "regression"]
+    logs: LogSettings
+    labels: LabelSettings | None = None
+    columns: ColumnSettings = ColumnSettings()
+    window: WindowSettings = WindowSettings()
+    expectations: str | None = None
+    quality: QualitySettings = QualitySettings()
+    drift: DriftSettings = DriftSettings()
+    performance: PerformanceSettings = PerformanceSettings()
+    system: SystemSettings = SystemSettings()
+    retrain: RetrainSettings | None = None
+    notify: NotifySettings = NotifySettings()
+
+    @model_validator(mode="after")
+    def _metric_fits_task(self) -> Self:
+        known = METRICS[self.task]
+        chosen = self.performance.metric
+        if chosen is not None and chosen not in known:
+            raise ValueError(f"performance.metric {chosen!r} is not for {self.task} models{_nearest(chosen, known)}: one of {', '.join(known)}")
+        wrong = "max" if greater_is_better(self.metric) else "min"
+        if getattr(self.performance, wrong) is not None:
+            raise ValueError(f"performance.{wrong} would flag good values of {self.metric}: use {'min' if wrong == 'max' else 'max'}")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The judged metric: the configured one, else the task's first."""
+        return self.performance.metric or METRICS[self.task][0]
+
+    def judging_digest(self, suite: bytes) -> str:
+        """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
+        judging = self.model_dump_json(exclude={"notify", "retrain", "logs", "labels", "expectations"})
+        return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
+
+
+class Project(Settings):
+    """retrue.yaml: the models of one folder. Relative paths in it start at ``root``."""
+
+    version: Literal[1]
+    ledger: str = Field(default="sqlite:///.retrue/ledger.db", repr=False)
+    mlflow: str | None = Field(default=None, repr=False)
+    models: Mapping[str, ModelSettings]
+    root: Path = Path()
+
+    @field_validator("models")
+    @classmethod
+    def _names(cls, models: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        if not models:
+            raise ValueError("no model is watched: add a block")
+        for name in models:
+            check_name(name)
+        return models
+
+    def model(self, name: str) -> ModelSettings:
+        """Return one model's settings.
+
+        Raises:
+            NameRefusedError: The name could leave its folder.
+            ConfigError: No such model.
+        """
+        check_name(name)
+        if name not in self.models:
+            hint = _nearest(name, self.models)
+            raise ConfigError(f"no model {name!r}{hint}: it watches {', '.join(self.models)}", file=self.root / "retrue.yaml", key="models")
+        return self.models[name]
+
+    def path(self, relative: str) -> Path:
+        """Return a path of the configuration, from the project's root."""
+        return self.root / relative
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything made at run time."""
+        return self.root / ".retrue"
+
+
+def load_project(folder: Path, environment: Mapping[str, str] | None = None) -> Project:
+    """Read ``retrue.yaml`` of a folder.
+
+    Args:
+        folder: The project's root.
+        environment: What ``${NAME}`` and ``${NAME:-default}`` stand for; the process environment by default.
+
+    Raises:
+        ConfigError: The file is absent, unreadable, or a value in it is refused; has file, line and key.
+    """
+    file = folder / "retrue.yaml"
+    document, lines = _read(file)
+    filled = _fill(document, os.environ if environment is None else environment, lines, file, ())
+    if not isinstance(filled, dict):
+        raise ConfigError("a mapping with version and models is expected", file=file, line=1)
+    try:
+        return Project.model_validate({**filled, "root": folder.resolve()})
+    except ValidationError as error:
+        raise _first_refusal(error, lines, file) from error
+    except NameRefusedError as error:
+        raise ConfigError(str(error), file=file, key="models") from error
+
+
+Key = tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads the key ``on`` as true; here, as in YAML 1.2, only true and false are booleans."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def _read(file: Path) -> tuple[Any, Mapping[Key, int]]:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise ConfigError("no such file: run `retrue init` or change to the project's folder", file=file) from error
+    if len(raw) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"larger than {CONFIG_BYTES_MAX} bytes", file=file)
+    try:
+        node = yaml.compose(raw, Loader=_Loader)
+        if node is None:
+            raise ConfigError("the file is empty", file=file, line=1)
+        lines = _lines(node, file)
+        return yaml.load(raw, Loader=_Loader), lines  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"not readable as YAML: {getattr(error, 'problem', error)}", file=file, line=mark.line + 1 if mark else None) from error
+
+
+def _lines(root: yaml.Node, file: Path) -> Mapping[Key, int]:
+    lines: dict[Key, int] = {}
+    for number, (key, node) in enumerate(_walk(root, (), file)):
+        if number > NODES_MAX:
+            raise ConfigError("too many values: does it expand aliases?", file=file)
+        lines[key] = node.start_mark.line + 1
+    return lines
+
+
+def _walk(node: yaml.Node, key: Key, file: Path) -> Iterator[tuple[Key, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for name, value in node.value:
+            if name.value in seen:
+                raise ConfigError("the key stands twice", file=file, line=name.start_mark.line + 1, key=".".join((*key, name.value)))
+            seen.add(name.value)
+            yield (*key, str(name.value)), name
+            yield from _walk(value, (*key, str(name.value)), file)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield (*key, str(number)), value
+            yield from _walk(value, (*key, str(number)), file)
+
+
+def _fill(value: Any, environment: Mapping[str, str], lines: Mapping[Key, int], file: Path, key: Key) -> Any:
+    """Replace ``${NAME}`` in every string; a value that is nothing but an unset variable becomes null."""
+    if isinstance(value, dict):
+        return {name: _fill(item, environment, lines, file, (*key, str(name))) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, environment, lines, file, (*key, str(number))) for number, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    whole = _VARIABLE.fullmatch(value)
+    if whole and whole[1] not in environment:
+        return whole[2]
+
+    def replace(match: re.Match[str]) -> str:
+        found = environment.get(match[1], match[2])
+        if found is None:
+            raise ConfigError(f"the environment variable {match[1]} is not set", file=file, line=lines.get(key), key=".".join(key))
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _first_refusal(error: ValidationError, lines: Mapping[Key, int], file: Path) -> ConfigError:
+    refusal = error.errors(include_url=False)[0]
+    key = tuple(str(part) for part in refusal["loc"])
+    while key and key not in lines:
+        key = key[:-1]
+    message = refusal["msg"].removeprefix("Value error, ")
+    if refusal["type"] == "extra_forbidden":
+        message = f"unknown key{_nearest(key[-1], _valid_keys(key[:-1]))}"
+    elif refusal["type"] == "missing":
+        message = f"the key {refusal['loc'][-1]!r} is needed here"
+    return ConfigError(message, file=file, line=lines.get(key), key=".".join(key))
+
+
+def _valid_keys(parent: Key) -> list[str]:
+    block: Any = Project
+    for part in parent:
+        if block is Project and part == "models":
+            continue
+        block = ModelSettings if block is Project else _block_of(block, part)
+    return [name for name in block.model_fields if name != "root"] if block is not None else []
+
+
+def _block_of(block: Any, part: str) -> Any:
+    if block is None or part not in block.model_fields:
+        return MethodSettings if block is None else None
+    annotation = block.model_fields[part].annotation
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next((each for each in candidates if isinstance(each, type) and issubclass(each, Settings)), None)
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def parse_time(text: str) -> datetime:
+    """Return an aware UTC time from ISO 8601; a date alone is its midnight in UTC, a naive time is UTC.
+
+    >>> parse_time("2013-04-04").isoformat()
+    '2013-04-04T00:00:00+00:00'
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"a time is written 2013-04-04 or 2013-04-04T06:00:00Z, not {text!r}") from error
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
