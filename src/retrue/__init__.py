@@ -2,7 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from retrue.config import ModelSettings, Project, load_project
+from retrue.config import ModelSettings, Project
+from retrue.config_file import load_project
 from retrue.errors import RetrueError
 from retrue.results import Finding, Outcome, Severity, Verdict
 from retrue.windows import Window

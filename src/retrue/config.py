@@ -1,28 +1,22 @@
-"""retrue.yaml read into frozen settings, checked once. Unknown keys, NaN and reversed thresholds are refused."""
+"""The settings of retrue.yaml: frozen, checked once. Unknown keys, NaN and reversed thresholds are refused."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from retrue.errors import ConfigError, NameRefusedError
+from retrue.errors import ConfigError
 from retrue.metrics import METRICS, greater_is_better
 from retrue.windows import Grid, check_name
 
-CONFIG_BYTES_MAX = 1_000_000
-NODES_MAX = 20_000  # an alias bomb of 20 lines has millions
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 def parse_duration(text: object) -> timedelta:
@@ -105,7 +99,17 @@ class QualitySettings(Settings):
     max_duplicate_share: Share = 0.01
 
 
-NUMERIC_METHODS = ("wasserstein", "ks", "psi", "jensenshannon", "kl_div", "anderson", "cramer_von_mises", "hellinger", "t_test")
+NUMERIC_METHODS = (
+    "wasserstein",
+    "ks",
+    "psi",
+    "jensenshannon",
+    "kl_div",
+    "anderson",
+    "cramer_von_mises",
+    "hellinger",
+    "t_test",
+)
 CATEGORICAL_METHODS = ("jensenshannon", "psi", "chisquare", "hellinger", "kl_div", "TVD", "z")
 P_VALUE_METHODS = frozenset({"ks", "chisquare", "z", "anderson", "cramer_von_mises", "t_test", "TVD"})
 
@@ -121,7 +125,7 @@ class MethodSettings(Settings):
     def _known(cls, method: str | None) -> str | None:
         known = sorted({*NUMERIC_METHODS, *CATEGORICAL_METHODS} - P_VALUE_METHODS)
         if method is not None and method not in known:
-            raise ValueError(f"unknown distance {method!r}{_nearest(method, known)}: one of {', '.join(known)}")
+            raise ValueError(f"unknown distance {method!r}{nearest(method, known)}: one of {', '.join(known)}")
         return method
 
 
@@ -254,10 +258,14 @@ class ModelSettings(Settings):
         known = METRICS[self.task]
         chosen = self.performance.metric
         if chosen is not None and chosen not in known:
-            raise ValueError(f"performance.metric {chosen!r} is not for {self.task} models{_nearest(chosen, known)}: one of {', '.join(known)}")
+            raise ValueError(
+                f"performance.metric {chosen!r} is not for {self.task} models{nearest(chosen, known)}: one of {', '.join(known)}"
+            )
         wrong = "max" if greater_is_better(self.metric) else "min"
         if getattr(self.performance, wrong) is not None:
-            raise ValueError(f"performance.{wrong} would flag good values of {self.metric}: use {'min' if wrong == 'max' else 'max'}")
+            raise ValueError(
+                f"performance.{wrong} would flag good values of {self.metric}: use {'min' if wrong == 'max' else 'max'}"
+            )
         return self
 
     @property
@@ -298,8 +306,12 @@ class Project(Settings):
         """
         check_name(name)
         if name not in self.models:
-            hint = _nearest(name, self.models)
-            raise ConfigError(f"no model {name!r}{hint}: it watches {', '.join(self.models)}", file=self.root / "retrue.yaml", key="models")
+            hint = nearest(name, self.models)
+            raise ConfigError(
+                f"no model {name!r}{hint}: it watches {', '.join(self.models)}",
+                file=self.root / "retrue.yaml",
+                key="models",
+            )
         return self.models[name]
 
     def path(self, relative: str) -> Path:
@@ -312,138 +324,8 @@ class Project(Settings):
         return self.root / ".retrue"
 
 
-def load_project(folder: Path, environment: Mapping[str, str] | None = None) -> Project:
-    """Read ``retrue.yaml`` of a folder.
-
-    Args:
-        folder: The project's root.
-        environment: What ``${NAME}`` and ``${NAME:-default}`` stand for; the process environment by default.
-
-    Raises:
-        ConfigError: The file is absent, unreadable, or a value in it is refused; has file, line and key.
-    """
-    file = folder / "retrue.yaml"
-    document, lines = _read(file)
-    filled = _fill(document, os.environ if environment is None else environment, lines, file, ())
-    if not isinstance(filled, dict):
-        raise ConfigError("a mapping with version and models is expected", file=file, line=1)
-    try:
-        return Project.model_validate({**filled, "root": folder.resolve()})
-    except ValidationError as error:
-        raise _first_refusal(error, lines, file) from error
-    except NameRefusedError as error:
-        raise ConfigError(str(error), file=file, key="models") from error
-
-
-Key = tuple[str, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads the key ``on`` as true; here, as in YAML 1.2, only true and false are booleans."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-
-
-def _read(file: Path) -> tuple[Any, Mapping[Key, int]]:
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise ConfigError("no such file: run `retrue init` or change to the project's folder", file=file) from error
-    if len(raw) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"larger than {CONFIG_BYTES_MAX} bytes", file=file)
-    try:
-        node = yaml.compose(raw, Loader=_Loader)
-        if node is None:
-            raise ConfigError("the file is empty", file=file, line=1)
-        lines = _lines(node, file)
-        return yaml.load(raw, Loader=_Loader), lines  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(f"not readable as YAML: {getattr(error, 'problem', error)}", file=file, line=mark.line + 1 if mark else None) from error
-
-
-def _lines(root: yaml.Node, file: Path) -> Mapping[Key, int]:
-    lines: dict[Key, int] = {}
-    for number, (key, node) in enumerate(_walk(root, (), file)):
-        if number > NODES_MAX:
-            raise ConfigError("too many values: does it expand aliases?", file=file)
-        lines[key] = node.start_mark.line + 1
-    return lines
-
-
-def _walk(node: yaml.Node, key: Key, file: Path) -> Iterator[tuple[Key, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for name, value in node.value:
-            if name.value in seen:
-                raise ConfigError("the key stands twice", file=file, line=name.start_mark.line + 1, key=".".join((*key, name.value)))
-            seen.add(name.value)
-            yield (*key, str(name.value)), name
-            yield from _walk(value, (*key, str(name.value)), file)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield (*key, str(number)), value
-            yield from _walk(value, (*key, str(number)), file)
-
-
-def _fill(value: Any, environment: Mapping[str, str], lines: Mapping[Key, int], file: Path, key: Key) -> Any:
-    """Replace ``${NAME}`` in every string; a value that is nothing but an unset variable becomes null."""
-    if isinstance(value, dict):
-        return {name: _fill(item, environment, lines, file, (*key, str(name))) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, environment, lines, file, (*key, str(number))) for number, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    whole = _VARIABLE.fullmatch(value)
-    if whole and whole[1] not in environment:
-        return whole[2]
-
-    def replace(match: re.Match[str]) -> str:
-        found = environment.get(match[1], match[2])
-        if found is None:
-            raise ConfigError(f"the environment variable {match[1]} is not set", file=file, line=lines.get(key), key=".".join(key))
-        return found
-
-    return _VARIABLE.sub(replace, value)
-
-
-def _first_refusal(error: ValidationError, lines: Mapping[Key, int], file: Path) -> ConfigError:
-    refusal = error.errors(include_url=False)[0]
-    key = tuple(str(part) for part in refusal["loc"])
-    while key and key not in lines:
-        key = key[:-1]
-    message = refusal["msg"].removeprefix("Value error, ")
-    if refusal["type"] == "extra_forbidden":
-        message = f"unknown key{_nearest(key[-1], _valid_keys(key[:-1]))}"
-    elif refusal["type"] == "missing":
-        message = f"the key {refusal['loc'][-1]!r} is needed here"
-    return ConfigError(message, file=file, line=lines.get(key), key=".".join(key))
-
-
-def _valid_keys(parent: Key) -> list[str]:
-    block: Any = Project
-    for part in parent:
-        if block is Project and part == "models":
-            continue
-        block = ModelSettings if block is Project else _block_of(block, part)
-    return [name for name in block.model_fields if name != "root"] if block is not None else []
-
-
-def _block_of(block: Any, part: str) -> Any:
-    if block is None or part not in block.model_fields:
-        return MethodSettings if block is None else None
-    annotation = block.model_fields[part].annotation
-    candidates = (annotation, *getattr(annotation, "__args__", ()))
-    return next((each for each in candidates if isinstance(each, type) and issubclass(each, Settings)), None)
-
-
-def _nearest(word: str, known: Any) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint naming the known word closest to this one, or nothing if none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

@@ -1,17 +1,17 @@
 """What can go wrong with a set-up. A bad window is a result, never one of these.
 
-    RetrueError
-    ├── ConfigError             retrue.yaml or a value in it; has file, line and key
-    ├── NameRefusedError        a name that could leave its folder or break a URL
-    ├── SourceError             a log or label source that cannot be opened at all
-    ├── SuiteError              an expectation suite that is absent, or smaller once loaded
-    ├── BaselineError           no frozen baseline, or one that is damaged
-    ├── ModelError              a model that cannot be trained, found or trusted
-    │   └── DigestMismatchError   its bytes are not the ones that were registered
-    ├── LedgerError             the ledger cannot be opened or is newer than this code
-    │   └── FencedError           another run took over this window; nothing was written
-    ├── DeliveryError           a notification or a mirror that did not get through
-    └── ServerError             a server of `retrue up` did not start or answer
+RetrueError
+├── ConfigError             retrue.yaml or a value in it; has file, line and key
+├── NameRefusedError        a name that could leave its folder or break a URL
+├── SourceError             a log or label source that cannot be opened at all
+├── SuiteError              an expectation suite that is absent, or smaller once loaded
+├── BaselineError           no frozen baseline, or one that is damaged
+├── ModelError              a model that cannot be trained, found or trusted
+│   └── DigestMismatchError   its bytes are not the ones that were registered
+├── LedgerError             the ledger cannot be opened or is newer than this code
+│   └── FencedError           another run took over this window; nothing was written
+├── DeliveryError           a notification or a mirror that did not get through
+└── ServerError             a server of `retrue up` did not start or answer
 """
 
 from pathlib import Path

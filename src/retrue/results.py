@@ -461,7 +461,15 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """Findings of one fingerprint over time."""
+    """Findings of one fingerprint over time.
+
+    ``opened_window`` and ``last_window`` are starts of windows: the first of this episode and the latest with the finding.
+    ``last_notified_at`` is the end of the newest window judged when receivers were last told: the time of the data, so
+    that a backfill repeats as production would have. ``state`` is open, acknowledged or resolved. ``severity`` is the
+    gravest of the episode. ``attempt`` counts the retrainings asked for in this episode; ``episode`` counts how often the
+    incident was opened. ``flapping`` marks one that came back soon after it was resolved: it resolves only after a
+    repeat interval without the finding. ``told`` holds the receivers who were told of this episode.
+    """
 
     fingerprint: str
     model: str
@@ -474,6 +482,9 @@ class Incident:
     last_notified_at: datetime | None
     state: str
     attempt: int
+    episode: int = 1
+    flapping: bool = False
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

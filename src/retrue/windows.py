@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from retrue.errors import NameRefusedError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock, in the zone of the grid
 
 
 def check_name(name: str) -> str:
@@ -117,4 +117,3 @@ class Grid:
     def index(self, window: Window) -> int:
         """Return the window's number on the grid: the step of its metrics in charts."""
         return self._number(window.start)
-

@@ -1,0 +1,126 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from retrue.config import Project
+from retrue.config_file import load_project
+from retrue.errors import ConfigError, RetrueError
+
+GOOD = """\
+version: 1
+models:
+  flight-delay:
+    task: binary
+    logs: {uri: logs}
+    window: {every: 7d, min_rows: 500}
+    drift:
+      numeric: {method: wasserstein, threshold: 0.1}
+      columns:
+        temp: {threshold: 0.5}
+    performance: {metric: roc_auc, min: 0.60}
+    retrain:
+      on: [performance]
+"""
+
+
+def load(folder: Path, text: str, **environment: str) -> Project:
+    (folder / "retrue.yaml").write_text(text)
+    return load_project(folder, environment)
+
+
+def refusal(folder: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    return caught.value
+
+
+def test_the_projects_own_file_loads() -> None:
+    project = load_project(Path(__file__).parents[1], {})
+    assert project.model("flight-delay").window.every == timedelta(days=7)
+
+
+def test_the_key_on_is_a_key_and_not_true(tmp_path: Path) -> None:
+    retrain = load(tmp_path, GOOD).model("flight-delay").retrain
+    assert retrain is not None
+    assert retrain.on == ("performance",)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "key", "hint"),
+    [
+        ("min_rows", "min_row", 6, "models.flight-delay.window.min_row", "'min_rows'"),
+        ("task: binary", "taks: binary", 4, "models.flight-delay.taks", "'task'"),
+        ("temp: {threshold", "temp: {treshold", 10, "models.flight-delay.drift.columns.temp.treshold", "'threshold'"),
+        ("models:", "model:", 2, "model", "'models'"),
+        ("threshold: 0.1}", "threshold: .nan}", 8, "models.flight-delay.drift.numeric.threshold", "finite"),
+        ("threshold: 0.1}", "threshold: -1}", 8, "models.flight-delay.drift.numeric.threshold", "greater than 0"),
+        ("min: 0.60", "min: 0.9, max: 0.8", 11, "models.flight-delay.performance", "not below"),
+        ("min: 0.60", "max: 0.60", 3, "models.flight-delay", "use min"),
+        ("min: 0.60", "min: 0.6, min: 0.7", 11, "models.flight-delay.performance.min", "twice"),
+        ("roc_auc", "roc_uac", 3, "models.flight-delay", "'roc_auc'"),
+        ("wasserstein", "waserstein", 8, "models.flight-delay.drift.numeric.method", "'wasserstein'"),
+        ("7d", "7x", 6, "models.flight-delay.window.every", "7d"),
+        ("task: binary", "task: ${TASK}", 4, "models.flight-delay.task", ""),
+    ],
+)
+def test_a_refusal_names_line_key_and_the_nearest_valid_one(
+    tmp_path: Path, right: str, wrong: str, line: int, key: str, hint: str
+) -> None:
+    assert right in GOOD
+    error = refusal(tmp_path, GOOD.replace(right, wrong, 1))
+    assert (error.line, error.key) == (line, key)
+    assert hint in str(error)
+    assert f"retrue.yaml:{line}" in str(error)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "A"])
+def test_a_model_name_that_could_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RetrueError, match="refused"):
+        load(tmp_path, GOOD.replace("flight-delay", name))
+
+
+def test_a_model_that_is_not_watched_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'flight-delay'"):
+        load(tmp_path, GOOD).model("flight-delai")
+
+
+def test_variables_are_filled_and_an_unset_one_inside_a_text_is_refused(tmp_path: Path) -> None:
+    assert load(tmp_path, "mlflow: ${URI}\n" + GOOD, URI="http://127.0.0.1:1").mlflow == "http://127.0.0.1:1"
+    assert load(tmp_path, "mlflow: ${URI}\n" + GOOD).mlflow is None
+    assert load(tmp_path, "mlflow: ${URI:-x}\n" + GOOD).mlflow == "x"
+    with pytest.raises(ConfigError, match="PASSWORD is not set"):
+        load(tmp_path, "ledger: postgresql://u:${PASSWORD}@h/d\n" + GOOD)
+
+
+def test_credentials_do_not_show_in_the_settings_repr(tmp_path: Path) -> None:
+    project = load(tmp_path, "ledger: postgresql://u:${PASSWORD}@h/d\n" + GOOD, PASSWORD="hunter2")
+    assert "hunter2" not in repr(project)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("- 1", "mapping"),
+        ("a: [", "YAML"),
+        ("a: !!python/object:os.system x", "YAML"),
+        ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "\n".join(
+            f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 10)}]" for n in range(8)), "aliases"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert message in str(refusal(tmp_path, text))
+
+
+def test_an_absent_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="retrue init"):
+        load_project(tmp_path)
+
+
+def test_the_judging_digest_moves_with_a_threshold_but_not_with_a_receiver(tmp_path: Path) -> None:
+    settings = load(tmp_path, GOOD).model("flight-delay")
+    stricter = load(tmp_path, GOOD.replace("min: 0.60", "min: 0.61")).model("flight-delay")
+    louder = load(tmp_path, GOOD + "    notify: {critical: [slack-webhook/oncall]}\n").model("flight-delay")
+    assert settings.judging_digest(b"") == louder.judging_digest(b"")
+    assert len({settings.judging_digest(b""), stricter.judging_digest(b""), settings.judging_digest(b"suite")}) == 3
