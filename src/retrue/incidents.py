@@ -187,5 +187,3 @@ def told(change: IncidentChange, case: Case) -> IncidentChange:
         return change
     told = tuple(sorted({*change.incident.told, *receivers(case, change)}))
     return replace(change, incident=replace(change.incident, told=told, last_notified_at=case.clock))
-
-

@@ -1,0 +1,225 @@
+"""What follows from a verdict: incidents, messages, events, and whether to retrain. Pure: clock and state are arguments.
+
+The cool-down is counted in the time of the data, as repeats are (see ``retrue.incidents``).
+
+Payloads of the effects, beside which delivery adds ``dedup_key``:
+
+========  ==============================================================================================
+kind      payload
+========  ==============================================================================================
+notify    block, subject, body, model, severity, window_start
+event     event (its name), model, window_start, window_end, and what it is about
+retrain   request_id, model, fingerprint, check, scope, attempt, as_of, message
+========  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+
+from retrue.config import ModelSettings, RetrainSettings
+from retrue.incidents import Case, Standing, breaching, incident_changes, receivers, told
+from retrue.results import (
+    Change,
+    Decision,
+    Effect,
+    Incident,
+    IncidentChange,
+    Outcome,
+    RetrainCause,
+    Severity,
+    Verdict,
+)
+
+Render = Callable[[Verdict, Sequence[IncidentChange]], tuple[str, str]]
+"""Subject and body of a message about a verdict and the changes of one receiver's incidents."""
+
+
+def decide(
+    verdict: Verdict, *, revision: int, standing: Standing, settings: ModelSettings, render: Render, now: datetime
+) -> Decision:
+    """Return what follows from one revision of a window.
+
+    A finding that a newer window measured too changes nothing any more. One that no newer window could measure, such as
+    performance while labels were on their way, counts as if its window were the newest.
+    """
+    case = Case(verdict=verdict, standing=standing, settings=settings, now=now)
+    changes = tuple(told(change, case) for change in incident_changes(case))
+    cause, reason, hopeless = _retraining(case, changes)
+    changes = tuple(_counted(change, cause) for change in changes)
+    effects = (
+        *_messages(case, changes, render),
+        *_incident_events(case, changes),
+        *(_retrain_effects(case, cause, revision) if cause else ()),
+        *(_escalation(case, hopeless, reason) if hopeless else ()),
+    )
+    return Decision(changes=changes, effects=effects, retrain=cause, retrain_reason=reason)
+
+
+def request_id(cause: RetrainCause) -> str:
+    """Identify a retraining: model, fingerprint and attempt, which no later one repeats."""
+    return f"{cause.model}:{cause.fingerprint}:{cause.attempt}"
+
+
+# ---------------------------------------------------------------- messages and events
+
+
+def _messages(case: Case, changes: Sequence[IncidentChange], render: Render) -> Iterator[Effect]:
+    groups: dict[str, list[IncidentChange]] = {}
+    for change in changes:
+        for block in dict.fromkeys(receivers(case, change)):
+            groups.setdefault(block, []).append(change)
+    for block, group in groups.items():
+        subject, body = render(case.verdict, group)
+        severity = min((change.incident.severity for change in group), key=lambda each: each.rank)
+        yield _message(case, block, _digest(case, block, group), subject, body, severity)
+
+
+def _message(case: Case, block: str, key: str, subject: str, body: str, severity: Severity) -> Effect:
+    window = case.verdict.window
+    payload = {
+        "block": block,
+        "subject": subject,
+        "body": body,
+        "model": window.model,
+        "severity": severity.value,
+        "window_start": window.start.isoformat(),
+    }
+    return Effect(kind="notify", dedup_key=f"notify:{key}", payload=payload)
+
+
+def _digest(case: Case, block: str, group: Sequence[IncidentChange]) -> str:
+    """Identify a message by what it tells whom about which window: another revision telling the same is no news."""
+    window = case.verdict.window
+    news = sorted(
+        f"{change.incident.fingerprint} {change.change} {change.incident.severity} {change.incident.episode}"
+        for change in group
+    )
+    parts = (window.model, window.start.isoformat(), window.end.isoformat(), block, *news)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _incident_events(case: Case, changes: Sequence[IncidentChange]) -> Iterator[Effect]:
+    for change in changes:
+        incident = change.incident
+        if change.change in (Change.OPENED, Change.RESOLVED):
+            name = f"retrue.incident.{change.change.value}"
+            yield _event(
+                case,
+                name,
+                f"{incident.fingerprint}:{incident.episode}",
+                fingerprint=incident.fingerprint,
+                check=incident.check,
+                scope=incident.scope,
+                severity=incident.severity.value,
+                message=incident.message,
+                muted=case.muted(incident.fingerprint),
+            )
+
+
+def _event(case: Case, name: str, subject: str, **facts: object) -> Effect:
+    window = case.verdict.window
+    payload = {
+        "event": name,
+        "model": window.model,
+        "window_start": window.start.isoformat(),
+        "window_end": window.end.isoformat(),
+        **facts,
+    }
+    return Effect(kind="event", dedup_key=f"event:{name}:{subject}", payload=payload)
+
+
+# ---------------------------------------------------------------- retraining
+
+
+def _retraining(
+    case: Case, changes: Sequence[IncidentChange]
+) -> tuple[RetrainCause | None, str, IncidentChange | None]:
+    """Return the cause of a retraining or None, one sentence why, and the change that retraining has not cured."""
+    retrain = case.settings.retrain
+    if retrain is None:
+        return None, "No retraining: it is not configured (retrain).", None
+    asking = _asking(case, changes, retrain)
+    refusal = _unasked(case, retrain) if not asking else _refusal(case)
+    if refusal:
+        return None, refusal, None
+    hopeless = next((change for change in asking if change.incident.attempt >= retrain.max_attempts), None)
+    if hopeless:
+        tried = f"{hopeless.incident.attempt} of {retrain.max_attempts} attempts"
+        return None, f"No retraining: {tried} have not cured {hopeless.incident.check}; a person is needed.", hopeless
+    cooling = _cooling(case, retrain)
+    if cooling:
+        return None, cooling, None
+    cause = _cause(case, asking[0].incident)
+    return cause, f"Retraining asked for by {cause.check}, attempt {cause.attempt}.", None
+
+
+def _asking(case: Case, changes: Sequence[IncidentChange], retrain: RetrainSettings) -> list[IncidentChange]:
+    """Return the incidents found in this very window that retraining may cure, gravest first."""
+    found = {fingerprint for fingerprint, finding in breaching(case.verdict).items() if finding.kind in retrain.on}
+    return [change for change in changes if change.incident.fingerprint in found]
+
+
+def _unasked(case: Case, retrain: RetrainSettings) -> str:
+    verdict, kinds = case.verdict, ", ".join(retrain.on)
+    if not any(finding.severity.breaches and finding.kind in retrain.on for finding in verdict.findings):
+        return f"No retraining: the window is {verdict.outcome} and no finding is of a kind that asks for it ({kinds})."
+    return "No retraining: a newer window has been judged on the same checks."
+
+
+def _refusal(case: Case) -> str:
+    verdict, standing = case.verdict, case.standing
+    if verdict.outcome is not Outcome.BREACHED:
+        return f"No retraining: the window is {verdict.outcome}."
+    if verdict.model_version != standing.champion:
+        served, champion = verdict.model_version or "no known version", standing.champion or "not set"
+        return f"No retraining: version {served} served this window and the champion is {champion}."
+    if standing.open_request is not None:
+        return f"No retraining: request {standing.open_request} is still open."
+    return ""
+
+
+def _cooling(case: Case, retrain: RetrainSettings) -> str:
+    last = case.standing.last_as_of
+    as_of = case.clock + case.settings.window.settle
+    if last is None or as_of - last >= retrain.cooldown:
+        return ""
+    return f"No retraining: the last one was as of {last:%Y-%m-%d %H:%M}, the next may be from {last + retrain.cooldown:%Y-%m-%d %H:%M} UTC."
+
+
+def _cause(case: Case, incident: Incident) -> RetrainCause:
+    return RetrainCause(
+        model=incident.model,
+        fingerprint=incident.fingerprint,
+        check=incident.check,
+        scope=incident.scope,
+        attempt=case.standing.attempts.get(incident.fingerprint, 0) + 1,
+        as_of=case.clock + case.settings.window.settle,
+        message=incident.message,
+    )
+
+
+def _counted(change: IncidentChange, cause: RetrainCause | None) -> IncidentChange:
+    if cause is None or change.incident.fingerprint != cause.fingerprint:
+        return change
+    return replace(change, incident=replace(change.incident, attempt=change.incident.attempt + 1))
+
+
+def _retrain_effects(case: Case, cause: RetrainCause, revision: int) -> Iterator[Effect]:
+    key = request_id(cause)
+    facts = {**asdict(cause), "as_of": cause.as_of.isoformat(), "request_id": key}
+    yield Effect(kind="retrain", dedup_key=f"retrain:{key}", payload=facts)
+    yield _event(case, "retrue.retrain.requested", key, **{**facts, "revision": revision})
+
+
+def _escalation(case: Case, change: IncidentChange, reason: str) -> Iterator[Effect]:
+    """Tell every receiver, once an episode, that retraining does not help."""
+    incident, notify = change.incident, case.settings.notify
+    blocks = () if case.muted(incident.fingerprint) else dict.fromkeys((*notify.critical, *notify.warning))
+    for block in blocks:
+        key = f"person:{incident.fingerprint}:{incident.episode}:{block}"
+        subject = f"{incident.model}: a person is needed"
+        yield _message(case, block, key, subject, f"{reason}\nWindow {case.verdict.window.name}.", Severity.CRITICAL)

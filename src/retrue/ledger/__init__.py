@@ -1,0 +1,27 @@
+"""The ledger: what was judged, decided and sent. The only importer of SQLAlchemy and Alembic."""
+
+from retrue.ledger.ledger import Ledger
+from retrue.ledger.values import (
+    EXTERNAL,
+    Digest,
+    DigestItem,
+    ModelVersion,
+    Mute,
+    OutboxRow,
+    Promotion,
+    RetrainRequest,
+    Revision,
+)
+
+__all__ = [
+    "EXTERNAL",
+    "Digest",
+    "DigestItem",
+    "Ledger",
+    "ModelVersion",
+    "Mute",
+    "OutboxRow",
+    "Promotion",
+    "RetrainRequest",
+    "Revision",
+]

@@ -1,0 +1,1 @@
+"""Alembic's environment and versions, run by ``retrue.ledger.store`` when a ledger is opened."""

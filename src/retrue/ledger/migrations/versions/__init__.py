@@ -1,0 +1,1 @@
+"""One file per change of the ledger's tables; a released one is never edited."""

@@ -1,0 +1,209 @@
+"""Retraining requests: one in flight per model, claimed by one flow run at a time, closed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from retrue.decide import request_id
+from retrue.errors import FencedError, LedgerError
+from retrue.ledger.outbox import add_effects, notices
+from retrue.ledger.schema import requests
+from retrue.ledger.store import Store
+from retrue.ledger.values import CAUSE, RetrainRequest, to_json
+from retrue.results import RetrainCause
+
+IN_FLIGHT = ("open", "claimed")
+UNCLAIMED_FOR = timedelta(days=8)  # a day longer than the outbox tries to start the flow
+CLAIM_SECONDS = 6 * 3600
+
+
+class RetrainRequests:
+    """Requests by their id ``<model>:<fingerprint>:<attempt>``, which is the idempotency key of their flow run too."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, request: str) -> RetrainRequest:
+        """Return a request.
+
+        Raises:
+            LedgerError: There is none of this id.
+        """
+        with self._store.read() as connection:
+            return _read(request_row(connection, request))
+
+    def list(self, model: str | None = None, *, limit: int = 20) -> tuple[RetrainRequest, ...]:
+        """Return the latest requests, newest first."""
+        newest = select(requests).order_by(requests.c.opened_at.desc(), requests.c.id.desc()).limit(limit)
+        with self._store.read() as connection:
+            rows = connection.execute(newest.where(requests.c.model == model) if model else newest).all()
+        return tuple(map(_read, rows))
+
+    def open(self, cause: RetrainCause, now: datetime) -> RetrainRequest:
+        """Write a request that no verdict asked for, as `retrue retrain` by a person does; the same cause again is the same request.
+
+        Raises:
+            LedgerError: Another request of the model is in flight.
+        """
+        with self._store.write(cause.model) as connection:
+            abandon_stale(connection, cause.model, now)
+            known = connection.execute(select(requests).where(requests.c.id == request_id(cause))).first()
+            if known is None:
+                other = in_flight(connection, cause.model)
+                if other is not None:
+                    raise LedgerError(f"request {other} is still in flight: wait for it, or close it")
+                add_request(connection, cause, None, now)
+            return _read(request_row(connection, request_id(cause)))
+
+    def claim(self, request: str, now: datetime, *, lease_seconds: int = CLAIM_SECONDS) -> RetrainRequest:
+        """Take a request for one flow run; its ``token`` is what closing and promoting ask for.
+
+        Raises:
+            FencedError: Another flow run holds it, or it is closed.
+        """
+        with self._store.write(_model_of(request)) as connection:
+            row = request_row(connection, request)
+            if row.state not in IN_FLIGHT:
+                raise FencedError(f"request {request} is closed: {row.state} ({row.reason})")
+            if row.state == "claimed" and row.stale_at > now:
+                raise FencedError(
+                    f"another flow run works on request {request}, until {row.stale_at:%Y-%m-%d %H:%M} UTC at the latest"
+                )
+            taken = {"state": "claimed", "token": row.token + 1, "stale_at": now + timedelta(seconds=lease_seconds)}
+            connection.execute(update(requests).where(requests.c.id == request).values(taken))
+            return _read(request_row(connection, request))
+
+    def close(
+        self,
+        request: str,
+        *,
+        token: int,
+        state: Literal["refused", "failed"],
+        reason: str,
+        notify: Sequence[str] = (),
+        now: datetime,
+    ) -> RetrainRequest:
+        """Record that a request ended without a promotion, and tell the receivers; closing again the same way changes nothing.
+
+        Raises:
+            FencedError: The token is not the latest, or the request ended otherwise.
+        """
+        with self._store.write(_model_of(request)) as connection:
+            row = request_row(connection, request)
+            if (row.state, row.token) != (state, token):
+                check_claim(row, token)
+                close_row(connection, request, state, reason, now)
+                subject = f"{row.model}: retraining {state}"
+                add_effects(connection, row.model, notices(row.model, request, notify, subject, reason), now)
+            return _read(request_row(connection, request))
+
+    def cancel(self, request: str, *, by: str, reason: str, now: datetime) -> RetrainRequest:
+        """Close a request in flight by a person's order, whoever works on it: that flow run can then promote nothing.
+
+        Raises:
+            FencedError: It has ended already.
+        """
+        with self._store.write(_model_of(request)) as connection:
+            row = request_row(connection, request)
+            check_claim(row, row.token)
+            close_row(connection, request, "failed", f"cancelled by {by}: {reason}", now)
+            return _read(request_row(connection, request))
+
+
+# ---------------------------------------------------------------- inside a transaction
+
+
+def in_flight(connection: Connection, model: str) -> str | None:
+    """Return the id of the model's open or claimed request."""
+    wanted = select(requests.c.id).where(requests.c.model == model, requests.c.state.in_(IN_FLIGHT))
+    return connection.execute(wanted).scalar()
+
+
+def attempts(connection: Connection, model: str) -> dict[str, int]:
+    """Return how many retrainings each fingerprint of a model ever asked for."""
+    counted = select(requests.c.fingerprint, func.count().label("asked")).where(requests.c.model == model)
+    return {row.fingerprint: row.asked for row in connection.execute(counted.group_by(requests.c.fingerprint))}
+
+
+def last_as_of(connection: Connection, model: str) -> datetime | None:
+    """Return the latest ``as_of`` of a model's requests."""
+    latest: datetime | None = connection.execute(
+        select(func.max(requests.c.as_of)).where(requests.c.model == model)
+    ).scalar()
+    return latest
+
+
+def add_request(connection: Connection, cause: RetrainCause, revision: int | None, now: datetime) -> None:
+    """Open a request; the database refuses a second one in flight."""
+    row = {
+        "id": request_id(cause),
+        "model": cause.model,
+        "revision_id": revision,
+        "cause": to_json(CAUSE, cause),
+        "fingerprint": cause.fingerprint,
+        "as_of": cause.as_of,
+        "state": "open",
+        "token": 0,
+        "reason": "",
+        "opened_at": now,
+        "stale_at": now + UNCLAIMED_FOR,
+    }
+    connection.execute(insert(requests).values(row))
+
+
+def abandon_stale(connection: Connection, model: str, now: datetime) -> None:
+    """Fail a request that nobody claimed, or whose flow run died: it would hold back every later one."""
+    stale = (requests.c.model == model, requests.c.state.in_(IN_FLIGHT), requests.c.stale_at <= now)
+    for row in connection.execute(select(requests).where(*stale)).all():
+        lost = "its flow run did not end in time" if row.state == "claimed" else "no flow run started it"
+        close_row(connection, row.id, "failed", f"abandoned: {lost}", now)
+
+
+def close_row(connection: Connection, request: str, state: str, reason: str, now: datetime) -> None:
+    """Write how a request ended."""
+    closed = {"state": state, "reason": reason, "closed_at": now}
+    connection.execute(update(requests).where(requests.c.id == request).values(closed))
+
+
+def check_claim(row: Row[tuple[object, ...]], token: int) -> None:
+    """Refuse a flow run that no longer holds a request.
+
+    Raises:
+        FencedError: The request has ended, or another flow run claimed it since.
+    """
+    if row.state not in IN_FLIGHT:
+        raise FencedError(f"request {row.id} is closed: {row.state} ({row.reason})")
+    if row.token != token:
+        raise FencedError(f"another flow run took request {row.id} over; nothing was written")
+
+
+def request_row(connection: Connection, request: str) -> Row[tuple[object, ...]]:
+    """Return a request's row.
+
+    Raises:
+        LedgerError: There is none of this id.
+    """
+    row = connection.execute(select(requests).where(requests.c.id == request)).first()
+    if row is None:
+        raise LedgerError(f"no retraining request {request[:128]!r}")
+    return row
+
+
+def _model_of(request: str) -> str:
+    return request.split(":", 1)[0]
+
+
+def _read(row: Row[tuple[object, ...]]) -> RetrainRequest:
+    return RetrainRequest(
+        id=row.id,
+        cause=CAUSE.validate_python(row.cause),
+        state=row.state,
+        token=row.token,
+        reason=row.reason,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+    )

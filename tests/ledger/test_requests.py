@@ -1,0 +1,114 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from retrue.errors import FencedError, LedgerError
+from retrue.ledger import Ledger
+from retrue.results import RetrainCause
+from tests.ledger.verdicts import DROP, NOW, ONCALL, commit, serve, verdict, week
+
+HOUR = timedelta(hours=1)
+BY_HAND = RetrainCause(
+    model="m",
+    fingerprint="by-hand",
+    check="manual",
+    scope="",
+    attempt=1,
+    as_of=week(0).end,
+    message="Ada asked for it.",
+)
+
+
+@pytest.fixture
+def asked(ledger: Ledger) -> str:
+    """The id of a request that a verdict asked for."""
+    serve(ledger, "1")
+    commit(ledger, verdict(0, DROP))
+    return ledger.requests.list("m")[0].id
+
+
+def test_a_request_reads_back_with_its_cause(ledger: Ledger, asked: str) -> None:
+    request = ledger.requests.get(asked)
+    assert (request.state, request.cause.check) == ("open", "performance.drop")
+    assert request.cause.as_of == week(0).end + timedelta(hours=2)
+
+
+def test_two_flow_runs_cannot_hold_one_request(ledger: Ledger, asked: str) -> None:
+    assert ledger.requests.claim(asked, NOW).token == 1
+    with pytest.raises(FencedError, match="another flow run works on"):
+        ledger.requests.claim(asked, NOW + HOUR)
+
+
+def test_a_flow_run_takes_over_from_one_that_died_which_can_then_write_nothing(ledger: Ledger, asked: str) -> None:
+    dead = ledger.requests.claim(asked, NOW, lease_seconds=3600)
+    alive = ledger.requests.claim(asked, NOW + HOUR)
+    ledger.models.register_version("m", "2", sha256="2" * 64, kind="skops", run_id="r", now=NOW)
+    with pytest.raises(FencedError, match="took request"):
+        ledger.requests.close(asked, token=dead.token, state="failed", reason="out of memory", now=NOW)
+    with pytest.raises(FencedError, match="took request"):
+        ledger.models.promote("m", "2", expected_champion="1", reason="", request=asked, token=dead.token, now=NOW)
+    ledger.models.promote("m", "2", expected_champion="1", reason="", request=asked, token=alive.token, now=NOW)
+    assert (ledger.models.champion("m"), ledger.requests.get(asked).state) == ("2", "promoted")
+
+
+def test_a_refusal_is_kept_with_its_reason_and_told(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    close = {"token": token, "state": "refused", "reason": "no gain on 2,000 rows", "notify": [ONCALL], "now": NOW}
+    refused = ledger.requests.close(asked, **close)  # type: ignore[arg-type]
+    assert ledger.requests.close(asked, **close) == refused  # type: ignore[arg-type]
+    assert (refused.state, refused.reason, refused.closed_at) == ("refused", "no gain on 2,000 rows", NOW)
+    message = ledger.outbox.rows(kind="notify")[-1].payload
+    assert (message["subject"], message["body"]) == ("m: retraining refused", "no gain on 2,000 rows")
+
+
+def test_a_closed_request_cannot_be_claimed_or_closed_otherwise(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.requests.close(asked, token=token, state="refused", reason="worse", now=NOW)
+    with pytest.raises(FencedError, match="is closed: refused"):
+        ledger.requests.claim(asked, NOW + 100 * HOUR)
+    with pytest.raises(FencedError, match="is closed: refused"):
+        ledger.requests.close(asked, token=token, state="failed", reason="other", now=NOW)
+
+
+def test_a_cancelled_request_promotes_nothing(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.models.register_version("m", "2", sha256="2" * 64, kind="skops", run_id="r", now=NOW)
+    assert (
+        ledger.requests.cancel(asked, by="ada", reason="wrong labels", now=NOW).reason
+        == "cancelled by ada: wrong labels"
+    )
+    with pytest.raises(FencedError):
+        ledger.models.promote("m", "2", expected_champion="1", reason="", request=asked, token=token, now=NOW)
+
+
+def test_a_person_may_ask_too_but_not_beside_a_request_in_flight(ledger: Ledger, asked: str) -> None:
+    with pytest.raises(LedgerError, match="still in flight"):
+        ledger.requests.open(BY_HAND, NOW)
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.requests.close(asked, token=token, state="refused", reason="worse", now=NOW)
+    opened = ledger.requests.open(BY_HAND, NOW)
+    assert ledger.requests.open(BY_HAND, NOW + HOUR) == opened
+    assert ledger.requests.open(replace(BY_HAND, model="other"), NOW).state == "open"
+
+
+def test_the_next_attempt_of_an_incident_is_another_request(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.requests.close(asked, token=token, state="refused", reason="worse", now=NOW)
+    commit(ledger, verdict(1, DROP))
+    assert len(ledger.requests.list("m")) == 1, "within the cool-down"
+    commit(ledger, verdict(2, DROP))
+    newest = ledger.requests.list("m")[0]
+    assert newest.id == asked.removesuffix(":1") + ":2"
+    assert ledger.incidents.list("m")[0].attempt == 2
+
+
+def test_a_request_whose_flow_run_died_is_abandoned_at_a_later_commit(ledger: Ledger, asked: str) -> None:
+    ledger.requests.claim(asked, NOW, lease_seconds=60)
+    commit(ledger, verdict(1), now=NOW + HOUR)
+    assert ledger.requests.get(asked).reason == "abandoned: its flow run did not end in time"
+
+
+def test_an_unknown_request_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match="no retraining request"):
+        ledger.requests.get("m:x:1")
