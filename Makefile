@@ -1,6 +1,8 @@
 # Every target does its own set-up in .venv; nothing is installed globally.
 SHELL := /bin/bash
-PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell command -v $(v)),$(v))))
+# the first interpreter that runs and is of a supported version; `make PYTHON=…` chooses another
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+  $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
 # loopback is never reached through a proxy; byte code is kept, since importing without it is 2-3 times slower
@@ -18,7 +20,7 @@ help:
 	@echo "make lock          resolve requirements.lock anew from pyproject.toml"
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("retrue needs Python 3.11 to 3.13, this is " + sys.version.split()[0]) if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
+	@test -n "$(PYTHON)" || { echo "retrue needs Python 3.11, 3.12 or 3.13 on the PATH"; exit 1; }
 	@echo "setting up .venv (about a minute)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
@@ -46,7 +48,7 @@ down: $(READY)
 bench-window: $(READY)
 	@$(BIN)/python -m benchmarks.window
 
-lock: $(READY)
+lock:
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras \
 	  --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
