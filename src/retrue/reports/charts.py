@@ -1,0 +1,188 @@
+"""A line chart as inline SVG: no script, no font, nothing fetched. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+from retrue.reports.escape import visible
+
+WIDTH, HEIGHT = 600, 132  # units of the view box; the page scales it
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 16, 20
+_LABEL_HEIGHT = 12
+_DOTS_MAX = 60  # more would touch each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartPoint:
+    """One value over time.
+
+    ``at`` places it (any unit, ascending). ``value`` is None where nothing was measured: the line has a gap.
+    ``joined`` tells whether it directly follows the point before. ``mark`` labels a change at this point. ``tone`` is a
+    CSS class of its dot.
+    """
+
+    at: float
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    joined: bool = True
+    mark: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    first: float
+    last: float
+    least: float
+    most: float
+
+    def x(self, at: float) -> float:
+        share = (at - self.first) / (self.last - self.first) if self.last > self.first else 0.5
+        return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        share = (value - self.least) / (self.most - self.least)
+        return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
+
+
+def line_chart(
+    title: str,
+    points: Sequence[ChartPoint],
+    *,
+    shown: Callable[[float], str],
+    limit: float | None = None,
+    from_zero: bool = False,
+) -> str:
+    """Return an ``<svg>`` element of the values over time, '' where there is none.
+
+    Args:
+        title: What is drawn; read out by screen readers.
+        points: In order of time. Infinite values are left out as gaps.
+        shown: How a value is written on the axis.
+        limit: A threshold, drawn as a dashed line.
+        from_zero: Whether the axis starts at zero, as counts and shares should.
+
+    >>> line_chart("rows", [], shown=str)
+    ''
+    """
+    values = [value for point in points for value in (point.value, point.low, point.high) if _there(value)]
+    if not any(_there(point.value) for point in points):
+        return ""
+    least, most = _domain([*values, *([limit] if _there(limit) else [])], from_zero=from_zero)
+    scale = _Scale(points[0].at, points[-1].at, least, most)
+    parts = [
+        *_axis(scale, points, shown),
+        *_marks(scale, points),
+        *_limit(scale, limit, shown),
+        *(_band(scale, run) for run in _runs(points, with_band=True)),
+        *(_line(scale, run) for run in _runs(points, with_band=False)),
+        *_dots(scale, points, shown),
+    ]
+    name = escape(visible(title))
+    return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+
+
+def _there(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _domain(values: Sequence[float | None], *, from_zero: bool) -> tuple[float, float]:
+    numbers = [value for value in values if value is not None]
+    least, most = min(numbers), max(numbers)
+    if from_zero:
+        least = min(0.0, least)
+    if least == most:
+        room = abs(most) * 0.1 or 1.0
+        return (least, most + room) if from_zero and least == 0 else (least - room, most + room)
+    room = (most - least) * 0.08
+    return (least if from_zero and least == 0 else least - room), most + room
+
+
+def _axis(scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], str]) -> Iterator[str]:
+    values = [point.value for point in points if point.value is not None and math.isfinite(point.value)]
+    for y in (scale.y(scale.least), scale.y(scale.most)):
+        yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
+    low = scale.least if scale.least == 0 else min(values)
+    yield _text(_LEFT - 6, scale.y(low) + 3.5, shown(low), "end")
+    if scale.y(low) - scale.y(max(values)) >= _LABEL_HEIGHT:
+        yield _text(_LEFT - 6, scale.y(max(values)) + 3.5, shown(max(values)), "end")
+    yield _text(_LEFT, HEIGHT - 5, points[0].label, "start")
+    if len(points) > 1:
+        yield _text(WIDTH - _RIGHT, HEIGHT - 5, points[-1].label, "end")
+
+
+def _marks(scale: _Scale, points: Sequence[ChartPoint]) -> Iterator[str]:
+    for point in points:
+        if point.mark:
+            x = scale.x(point.at)
+            yield f'<line class="mark" x1="{x}" x2="{x}" y1="{_TOP - 4}" y2="{HEIGHT - _BOTTOM}"/>'
+            near_end = x > WIDTH - 80
+            yield _text(
+                x + (-4 if near_end else 4), _TOP - 5, visible(point.mark, limit=16), "end" if near_end else "start"
+            )
+
+
+def _limit(scale: _Scale, limit: float | None, shown: Callable[[float], str]) -> Iterator[str]:
+    if limit is not None and math.isfinite(limit):
+        y = scale.y(limit)
+        yield f'<line class="limit" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
+        yield _text(_LEFT + 4, y - 4, f"limit {shown(limit)}", "start", "limit-text")
+
+
+def _runs(points: Sequence[ChartPoint], *, with_band: bool) -> list[list[ChartPoint]]:
+    """Split into stretches without a gap; with ``with_band`` only points that have an interval."""
+    runs: list[list[ChartPoint]] = [[]]
+    for point in points:
+        there = _there(point.value) and (not with_band or (_there(point.low) and _there(point.high)))
+        if not there or not point.joined:
+            runs.append([])
+        if there:
+            runs[-1].append(point)
+    return [run for run in runs if len(run) > 1]
+
+
+def _line(scale: _Scale, run: Sequence[ChartPoint]) -> str:
+    path = " ".join(f"{scale.x(point.at)},{scale.y(point.value or 0.0)}" for point in run)
+    return f'<polyline class="line" points="{path}"/>'
+
+
+def _band(scale: _Scale, run: Sequence[ChartPoint]) -> str:
+    upper = [f"{scale.x(point.at)},{scale.y(point.high or 0.0)}" for point in run]
+    lower = [f"{scale.x(point.at)},{scale.y(point.low or 0.0)}" for point in reversed(run)]
+    return f'<polygon class="band" points="{" ".join([*upper, *lower])}"/>'
+
+
+def _dots(scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], str]) -> Iterator[str]:
+    alone = {id(run[0]) for run in [points[-1:]] if run}
+    lonely = _lonely(points)
+    for point in points:
+        if point.value is None or not math.isfinite(point.value):
+            continue
+        last = id(point) in alone
+        if len(points) <= _DOTS_MAX or last or id(point) in lonely or point.tone:
+            title = f"<title>{escape(visible(point.label))}: {escape(shown(point.value))}</title>"
+            radius = 4 if last else 2.6
+            place = f'cx="{scale.x(point.at)}" cy="{scale.y(point.value)}" r="{radius}"'
+            yield f'<circle class="dot {escape(point.tone)}" {place}>{title}</circle>'
+
+
+def _lonely(points: Sequence[ChartPoint]) -> frozenset[int]:
+    """Return points that no line reaches."""
+    reached = {
+        id(each)
+        for before, after in pairwise(points)
+        if after.joined and _there(before.value) and _there(after.value)
+        for each in (before, after)
+    }
+    return frozenset(id(point) for point in points) - reached
+
+
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+    classes = f' class="{kind}"' if kind else ""
+    return f'<text{classes} x="{x}" y="{round(y, 1)}" text-anchor="{anchor}">{escape(visible(text))}</text>'

@@ -1,0 +1,70 @@
+"""The verdict as Prefect artifacts: Markdown and table rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrue.reports.escape import escape_markdown, visible
+from retrue.reports.figures import key_figures, span
+from retrue.results import Measurements, Outcome, Verdict
+
+FINDINGS_MAX = 100  # rows; the report has all
+
+
+def render_markdown(verdict: Verdict, measurements: Measurements) -> str:
+    """Return the verdict, its findings and the key figures as Markdown in which no name is markup."""
+    return "\n".join([*_heading(verdict), *_findings(verdict), *_figures(measurements)]) + "\n"
+
+
+def finding_rows(verdict: Verdict) -> list[dict[str, str]]:
+    """Return the findings as rows of a table artifact, gravest first."""
+    return [
+        {
+            "severity": finding.severity.value,
+            "check": visible(finding.check),
+            "scope": visible(finding.scope),
+            "value": visible(finding.value),
+            "threshold": visible(finding.threshold),
+            "message": visible(finding.message),
+            "next step": visible(finding.next_step),
+        }
+        for finding in verdict.findings
+    ]
+
+
+def _heading(verdict: Verdict) -> Iterator[str]:
+    yield f"# {escape_markdown(verdict.window.name)}: {verdict.outcome.value}"
+    yield ""
+    yield f"{span(verdict.window)}, model version {escape_markdown(verdict.model_version)}"
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        yield ""
+        yield from (f"- {escape_markdown(reason)}" for reason in verdict.reasons)
+
+
+def _findings(verdict: Verdict) -> Iterator[str]:
+    yield ""
+    if not verdict.findings:
+        yield "No findings."
+        return
+    yield "| severity | check | on | value | threshold | what to do |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for finding in verdict.findings[:FINDINGS_MAX]:
+        cells = (
+            finding.check,
+            finding.scope,
+            finding.value,
+            finding.threshold,
+            f"{finding.message} {finding.next_step}",
+        )
+        yield f"| {finding.severity.value} | {' | '.join(escape_markdown(cell) for cell in cells)} |"
+    if len(verdict.findings) > FINDINGS_MAX:
+        yield ""
+        yield f"{len(verdict.findings) - FINDINGS_MAX} more are in the report."
+
+
+def _figures(measurements: Measurements) -> Iterator[str]:
+    yield ""
+    yield "| figure | value | |"
+    yield "| --- | --- | --- |"
+    for figure in key_figures(measurements):
+        yield f"| {' | '.join(escape_markdown(cell) for cell in (figure.label, figure.value, figure.note))} |"

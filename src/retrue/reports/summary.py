@@ -1,0 +1,159 @@
+"""``summary.html``: what a person reads first. Verdict, findings, key figures, and the model's life as charts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from retrue.recorded import metrics_of
+from retrue.reports.charts import ChartPoint, line_chart
+from retrue.reports.figures import count, day, key_figures, metric, share, span
+from retrue.reports.page import render, verdict_line
+from retrue.results import ColumnDrift, HistoryPoint, Measurements, Outcome, Verdict
+from retrue.windows import Window
+
+DRIFT_ROWS_MAX = 15
+RECENT_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One drawn chart with its heading and its newest value."""
+
+    title: str
+    now: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    window: Window
+    outcome: Outcome
+    model_version: str
+    metrics: Mapping[str, float]
+
+
+def render_summary(
+    verdict: Verdict,
+    measurements: Measurements,
+    history: Sequence[HistoryPoint],
+    *,
+    limits: Mapping[str, float] | None = None,
+) -> str:
+    """Return the page of one window.
+
+    Args:
+        verdict: The window's judgement.
+        measurements: What it was judged on.
+        history: Other windows of the model, in any order; this window's own point, if among them, is replaced.
+        limits: Thresholds to draw, by metric name as recorded, such as ``performance.roc_auc.realised``.
+
+    Returns:
+        A self-contained HTML document, made for a pane of 640 px. The same arguments give the same bytes.
+    """
+    past = _past(verdict, measurements, history)
+    judged = _judged_metric(measurements, past)
+    drifted = sorted(
+        measurements.drift.columns if measurements.drift else (),
+        key=lambda column: (-column.score / column.threshold if column.threshold else 0.0, column.column),
+    )
+    return render(
+        "summary.html.j2",
+        verdict=verdict,
+        line=verdict_line(verdict),
+        span=span(verdict.window),
+        figures=key_figures(measurements),
+        charts=list(_charts(past, judged, limits or {})),
+        drifted=_shown_drift(drifted),
+        more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),
+        recent=[_row(each, judged) for each in reversed(past[-RECENT_MAX:])] if len(past) > 1 else [],
+        metric_name=judged and judged.split(".")[1],
+        sources=list(_sources(verdict, measurements)),
+    )
+
+
+def _past(verdict: Verdict, measurements: Measurements, history: Sequence[HistoryPoint]) -> list[_Past]:
+    others = [
+        _Past(point.window, point.outcome, point.model_version, point.metrics)
+        for point in history
+        if point.window.start != verdict.window.start
+    ]
+    this = _Past(verdict.window, verdict.outcome, verdict.model_version, metrics_of(measurements, verdict))
+    return sorted([*others, this], key=lambda each: each.window.start)
+
+
+def _judged_metric(measurements: Measurements, past: Sequence[_Past]) -> str | None:
+    """Return the recorded name of the judged metric; from history where this window's labels have not arrived."""
+    if measurements.performance is not None:
+        return f"performance.{measurements.performance.metric}.realised"
+    for each in reversed(past):
+        known = sorted(name for name in each.metrics if name.startswith("performance.") and name.endswith(".realised"))
+        if known:
+            return known[0]
+    return None
+
+
+def _charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, float]) -> Iterator[Chart]:
+    if len(past) < 2:
+        return
+    wanted: list[tuple[str, str, Callable[[float], str], bool]] = [
+        (judged, f"{judged.split('.')[1]} (realised)", metric, False) if judged else ("", "", metric, False),
+        ("drift.share", "Share of drifted columns", share, True),
+        ("rows", "Rows", count, True),
+        ("system.error_share", "Failed inferences", share, True),
+        ("quality.success_share", "Expectations met", share, False),
+    ]
+    for name, title, shown, from_zero in wanted:
+        points = [_point(each, before, name) for before, each in zip([None, *past], past, strict=False)]
+        drawn = line_chart(title, points, shown=shown, limit=limits.get(name), from_zero=from_zero)
+        if drawn:
+            newest = points[-1].value
+            yield Chart(title=title, now="not measured" if newest is None else shown(newest), svg=Markup(drawn))  # noqa: S704 - charts escape
+
+
+def _point(this: _Past, before: _Past | None, name: str) -> ChartPoint:
+    changed = before is not None and before.model_version != this.model_version
+    return ChartPoint(
+        at=this.window.start.timestamp(),
+        label=day(this.window),
+        value=this.metrics.get(name),
+        low=this.metrics.get(f"{name}.low"),
+        high=this.metrics.get(f"{name}.high"),
+        joined=before is None or before.window.end >= this.window.start,
+        mark=f"version {this.model_version}" if changed else "",
+        tone="" if this.outcome is Outcome.HEALTHY else this.outcome.value,
+    )
+
+
+def _shown_drift(drifted: Sequence[ColumnDrift]) -> Sequence[ColumnDrift]:
+    return drifted[:DRIFT_ROWS_MAX]
+
+
+def _row(each: _Past, judged: str | None) -> Mapping[str, str]:
+    value = each.metrics.get(judged or "drift.share")
+    return {
+        "day": day(each.window),
+        "outcome": each.outcome.value,
+        "rows": count(each.metrics["rows"]) if "rows" in each.metrics else "",
+        "metric": "" if value is None else metric(value) if judged else share(value),
+        "version": each.model_version,
+    }
+
+
+def _sources(verdict: Verdict, measurements: Measurements) -> Iterator[tuple[str, str]]:
+    pull = measurements.pull
+    yield (
+        "Model versions",
+        ", ".join(f"{name} ({count(rows)} rows)" for name, rows in sorted(pull.model_versions.items())),
+    )
+    yield "Files", f"{pull.files_read:,} read, {pull.files_skipped:,} outside the window"
+    for item in pull.set_aside[:5]:
+        yield "Set aside", f"{item.place}: {item.reason} ({item.count:,})"
+    for part in measurements.unmeasured:
+        yield f"No {part.part}", part.reason
+    yield (
+        "Judged on",
+        f"input {verdict.input_digest[:12]}, settings {verdict.config_digest[:12]}, baseline {verdict.baseline_digest[:12]}",
+    )

@@ -1,0 +1,233 @@
+"""A window with everything in it, for the report tests; ``python tests/reports/sample.py DIR`` writes its pages to look at."""
+
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from retrue.reports import render_quality, render_summary
+from retrue.results import (
+    Change,
+    ColumnDrift,
+    ColumnKind,
+    ColumnProfile,
+    DriftResult,
+    ExpectationOutcome,
+    Finding,
+    HistoryPoint,
+    Incident,
+    IncidentChange,
+    Interval,
+    Measurements,
+    Outcome,
+    Profile,
+    PullReport,
+    RealisedPerformance,
+    SchemaDifference,
+    SetAside,
+    Severity,
+    SystemHealth,
+    ValidationResult,
+    Verdict,
+)
+from retrue.windows import Window
+
+START = datetime(2013, 9, 5, tzinfo=UTC)
+WEEK = timedelta(days=7)
+CATEGORY = "canary-category-51c9"
+WINDOW = Window(model="flight-delay", start=START, end=START + WEEK)
+
+FINDINGS = (
+    Finding(
+        check="performance.realised",
+        scope="roc_auc",
+        severity=Severity.CRITICAL,
+        value="0.588 (0.569 to 0.607)",
+        threshold="0.6",
+        message="Realised roc_auc is 0.588, below 0.6.",
+        next_step="Compare drift.html and the slices; retrain if the world has changed, mend the features if they have.",
+    ),
+    Finding(
+        check="quality.nulls",
+        scope="wind_gust",
+        severity=Severity.WARNING,
+        value="71.4%",
+        threshold="5.0%",
+        message="71.4% of wind_gust is null, 0.0% in the baseline.",
+        next_step="Check the source of this feature and any join it comes from.",
+    ),
+    Finding(
+        check="source.set_aside",
+        scope="",
+        severity=Severity.INFO,
+        value="0.12%",
+        threshold="1.00%",
+        message="8 lines or files could not be read: part-3.jsonl:17, part-3.jsonl:18.",
+        next_step="Look at what wrote these files; the rest of the window was judged.",
+    ),
+)
+
+
+def column(
+    name: str, *, kind: ColumnKind = ColumnKind.NUMBER, type_name: str = "DOUBLE", **values: object
+) -> ColumnProfile:
+    known: dict[str, object] = {"rows": 6431, "nulls": 0, "null_share": 0.0, "distinct": 512}
+    return ColumnProfile(name=name, kind=kind, type=type_name, **(known | values))  # type: ignore[arg-type]
+
+
+PROFILE = Profile(
+    rows=6431,
+    columns={
+        each.name: each
+        for each in (
+            column("distance", minimum=80, maximum=4983, mean=1039.9, sd=733.2, distinct=214),
+            column("wind_gust", nulls=4592, null_share=0.714, minimum=18.4, maximum=57.5, mean=25.5, sd=5.95),
+            column("temp", minimum=-12.2, maximum=37.8, mean=21.06, sd=4.9, infinities=3, infinite_share=0.0005),
+            column("origin", kind=ColumnKind.TEXT, type_name="VARCHAR", distinct=4, unseen=129, unseen_share=0.02,
+                   categories={CATEGORY: 1.0}),
+            column("late", kind=ColumnKind.BOOLEAN, type_name="BOOLEAN", distinct=2),
+            column("pressure", nulls=6431, null_share=1.0, distinct=0),
+        )
+    },
+)  # fmt: skip
+
+BASELINE = Profile(
+    rows=80000,
+    columns={
+        **PROFILE.columns,
+        "wind_gust": column("wind_gust", minimum=18.4, maximum=66.7, mean=25.1, sd=6.1),
+        "pressure": column("pressure", minimum=983.8, maximum=1042.1, mean=1017.9, sd=7.4),
+    },
+)
+
+
+def outcome(kind: str, column_name: str | None, success: bool | None, **values: object) -> ExpectationOutcome:
+    known: dict[str, object] = {"severity": Severity.WARNING}
+    return ExpectationOutcome(kind=kind, column=column_name, success=success, **(known | values))  # type: ignore[arg-type]
+
+
+VALIDATION = ValidationResult(
+    suite="flight-delay",
+    outcomes=(
+        outcome("expect_table_row_count_to_be_between", None, True, severity=Severity.CRITICAL, observed="6,431",
+                expected="at least 1,600", why="A quarter of a usual week must be there."),
+        outcome("expect_column_values_to_not_be_null", "wind_gust", False, observed="4,592 of 6,431 rows null (71.4%)",
+                expected="not null for 95% of rows", why="0.00% of 80,000 reference rows are null; 5% more may be."),
+        outcome("expect_column_values_to_be_between", "distance", True, observed="0 of 6,431 values unexpected (0%)",
+                expected="between 0 and 5,500 for 99.9% of values", why="The reference lies in 80 to 4,983."),
+        outcome("expect_column_mean_to_be_between", "pressure", None, expected="between 1,000 and 1,030",
+                problem="nothing_to_measure: no value but nulls"),
+    ),
+)  # fmt: skip
+
+MEASUREMENTS = Measurements(
+    window=WINDOW,
+    pull=PullReport(
+        rows=6431,
+        labelled_rows=6290,
+        files_read=7,
+        files_skipped=42,
+        duplicates=12,
+        set_aside=(
+            SetAside(place="part-3.jsonl:17", reason="no JSON object"),
+            SetAside(place="part-4.parquet", reason="truncated Parquet footer", count=7),
+        ),
+        set_aside_share=0.0012,
+        input_digest="4c1d" * 16,
+        model_versions={"1": 6100, "2": 331},
+    ),
+    model_version="1",
+    baseline_digest="77aa" * 16,
+    profile=PROFILE,
+    schema=SchemaDifference(
+        missing=("precip",), extra=("gate",), retyped=(("visib", ColumnKind.NUMBER, ColumnKind.TEXT),)
+    ),
+    validation=VALIDATION,
+    drift=DriftResult(
+        columns=(
+            ColumnDrift(column="temp", method="wasserstein", score=1.42, threshold=0.1),
+            ColumnDrift(column="distance", method="wasserstein", score=0.031, threshold=0.1),
+            ColumnDrift(column="origin", method="jensenshannon", score=0.012, threshold=0.1),
+        ),
+        unmeasurable=(("pressure", "nothing but nulls"),),
+        reference_rows=20000,
+        current_rows=6431,
+    ),
+    performance=RealisedPerformance(
+        metric="roc_auc",
+        metrics={"roc_auc": Interval(value=0.588, low=0.569, high=0.607)},
+        labelled_rows=6290,
+        coverage_share=0.978,
+    ),
+    system=SystemHealth(error_share=0.0031, latency_ms={"p50": 11.2, "p95": 48.9, "p99": 131.0}),
+)
+
+
+def verdict(*findings: Finding, reasons: tuple[str, ...] = (), window: Window = WINDOW) -> Verdict:
+    breached = any(finding.severity.breaches for finding in findings)
+    found = Outcome.BREACHED if breached else Outcome.INCONCLUSIVE if reasons else Outcome.HEALTHY
+    return Verdict(
+        window=window,
+        outcome=found,
+        findings=findings,
+        reasons=reasons,
+        model_version="1",
+        input_digest="4c1d" * 16,
+        config_digest="90ef" * 16,
+        baseline_digest="77aa" * 16,
+    )
+
+
+def history(count: int = 20) -> tuple[HistoryPoint, ...]:
+    """Weeks before the window: one missing, one without labels, one breached, a new version."""
+    points = []
+    for number in range(count, 0, -1):
+        start = START - number * WEEK
+        value = 0.66 - 0.03 * ((number * 7) % 5) / 5 + (0.02 if number < 8 else 0)
+        metrics = {"rows": 6200.0 + 37 * ((number * 13) % 11), "drift.share": ((number * 3) % 4) / 12,
+                   "system.error_share": 0.001 * (number % 4), "quality.success_share": 1.0}  # fmt: skip
+        if number != 5:
+            for name, off in (("", 0.0), (".low", -0.02), (".high", 0.02)):
+                metrics[f"performance.roc_auc.realised{name}"] = value + off
+        if number == 12:
+            continue
+        points.append(
+            HistoryPoint(
+                window=Window(model="flight-delay", start=start, end=start + WEEK),
+                revision=1,
+                outcome=Outcome.BREACHED if number == 9 else Outcome.INCONCLUSIVE if number == 5 else Outcome.HEALTHY,
+                line="",
+                model_version="0" if number > 7 else "1",
+                metrics=metrics,
+            )
+        )
+    return tuple(points)
+
+
+def change(finding: Finding, what: Change, model: str = "flight-delay") -> IncidentChange:
+    incident = Incident(
+        fingerprint=finding.fingerprint(model),
+        model=model,
+        check=finding.check,
+        scope=finding.scope,
+        severity=finding.severity,
+        message=finding.message,
+        opened_window=START - WEEK,
+        last_window=START,
+        last_notified_at=None,
+        state="open",
+        attempt=0,
+    )
+    return IncidentChange(incident=incident, change=what)
+
+
+def hostile(finding: Finding, name: str) -> Finding:
+    return replace(finding, scope=name, message=f"Column {name} is missing.", value=name, next_step=f"See {name}.")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    limits = {"performance.roc_auc.realised": 0.6, "system.error_share": 0.01}
+    judged = verdict(*FINDINGS, reasons=("drift of pressure could not be measured: nothing but nulls",))
+    (folder / "summary.html").write_text(render_summary(judged, MEASUREMENTS, history(), limits=limits))
+    (folder / "quality.html").write_text(render_quality(judged, MEASUREMENTS, baseline=BASELINE))
