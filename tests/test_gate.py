@@ -1,0 +1,223 @@
+"""The gate lets through what is better, refuses what is not, harms a slice or is broken, and says why."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from retrue.config import GateSettings
+from retrue.gate import judge_challenger
+from retrue.metrics import METRICS
+from retrue.results import GateResult
+
+ROWS = 400
+SETTINGS = GateSettings(min_rows=100, resamples=200, min_slice_rows=50)
+
+
+def sigmoid(margin: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-margin))
+
+
+def world(seed: int, *, rows: int = ROWS, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and the scores of two models that see the same signal, each with noise of its own; champion noise is 1."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(rows) < 0.3).astype(int)
+    signal = rng.normal(0, 0.6, rows) + labels
+    return labels, sigmoid(signal + rng.normal(0, 1, rows)), sigmoid(signal + rng.normal(0, noise, rows))
+
+
+def judge(
+    labels: Any,
+    champion: Any,
+    challenger: Any,
+    metric: str = "roc_auc",
+    *,
+    settings: GateSettings = SETTINGS,
+    **more: Any,
+) -> GateResult:
+    task = next(task for task, names in METRICS.items() if metric in names)
+    return judge_challenger(
+        metric, task=task, labels=labels, champion=champion, challenger=challenger, settings=settings, **more
+    )
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_a_challenger_of_equal_quality_passes_at_most_as_often_as_the_confidence_allows(metric: str) -> None:
+    gates = 200
+    promoted = sum(judge(*world(seed), metric, seed=seed).passed for seed in range(gates))
+    assert promoted <= binom.ppf(0.999, gates, (1 - SETTINGS.confidence) / 2), promoted
+
+
+def test_a_real_gain_passes_nearly_always() -> None:
+    gates = 40
+    promoted = sum(judge(*world(seed, rows=1500, noise=0.3), seed=seed).passed for seed in range(gates))
+    assert promoted >= 0.8 * gates
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "accuracy", "f1"])
+def test_the_same_model_is_never_promoted(metric: str) -> None:
+    labels, champion, _ = world(0)
+    answers = champion if metric in {"roc_auc", "log_loss"} else champion > 0.5
+    result = judge(labels, answers, answers, metric)
+    assert result.refusals == (
+        f"not shown to be better: {metric} gains +0 (95% interval +0 to +0), and the interval must lie above 0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "task"), [("rmse", "regression"), ("f1_macro", "multiclass"), ("mae", "regression")]
+)
+def test_a_clear_gain_passes_in_every_task_and_its_reverse_is_refused(metric: str, task: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, ROWS)
+    worse = np.where(rng.random(ROWS) < 0.5, labels, rng.integers(0, 4, ROWS))
+    better = np.where(rng.random(ROWS) < 0.9, labels, worse)
+    forth, back = judge(labels, worse, better, metric), judge(labels, better, worse, metric)
+    assert forth.passed
+    assert not back.passed
+    assert forth.gain is not None
+    assert forth.gain.value > 0
+    assert back.gain is not None
+    assert back.gain.value == pytest.approx(-forth.gain.value)
+    assert (forth.champion, forth.challenger) == (back.challenger, back.champion)
+
+
+def test_a_gain_below_the_least_asked_for_is_refused_and_a_small_loss_may_be_allowed() -> None:
+    labels, champion, better = world(0, rows=1500, noise=0.3)
+    assert judge(labels, champion, better).passed
+    assert not judge(labels, champion, better, settings=SETTINGS.model_copy(update={"min_gain": 0.3})).passed
+    assert judge(labels, champion, champion, settings=SETTINGS.model_copy(update={"min_gain": -0.01})).passed
+
+
+# ---------------------------------------------------------------- slices
+
+
+def harmful(loss: float, *, rows: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Right on ``loss`` more rows of the large slice, and on ``loss`` fewer rows of the small one."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, rows)
+    origin = np.where(np.arange(rows) % 4, "large", "small")
+    champion = np.where(rng.random(rows) < 0.7, labels, 1 - labels)
+    wrong, right = champion != labels, champion == labels
+    mended = wrong & (origin == "large") & (rng.random(rows) < loss / 0.3)
+    broken = right & (origin == "small") & (rng.random(rows) < loss / 0.7)
+    return labels, champion, np.where(mended | broken, 1 - champion, champion), origin
+
+
+def test_a_challenger_that_is_better_in_all_but_harms_a_slice_is_refused_by_name() -> None:
+    labels, champion, challenger, origin = harmful(0.15)
+    assert judge(labels, champion, challenger, "accuracy").passed
+    result = judge(labels, champion, challenger, "accuracy", slices={"origin": origin})
+    assert [each.name for each in result.slices] == ["origin=large", "origin=small"]
+    assert [each.rows for each in result.slices] == [3000, 1000]
+    (refusal,) = result.refusals
+    assert refusal.startswith("worse on origin=small (1,000 rows): accuracy gains -0.1")
+    assert refusal.endswith("no slice may lose more than 0.02")
+
+
+def test_a_slice_loss_that_is_tolerated_does_not_refuse() -> None:
+    labels, champion, challenger, origin = harmful(0.15)
+    tolerant = SETTINGS.model_copy(update={"max_slice_loss": 0.3})
+    assert judge(labels, champion, challenger, "accuracy", slices={"origin": origin}, settings=tolerant).passed
+
+
+def test_slices_refuse_an_equal_challenger_no_more_often_than_noise_does() -> None:
+    gates, refused, judged = 60, 0, 0
+    strict = SETTINGS.model_copy(update={"max_slice_loss": 0.0, "min_gain": -1.0})
+    for seed in range(gates):
+        labels, champion, challenger = world(seed)
+        slices = {"origin": np.random.default_rng(seed).choice(["a", "b"], ROWS)}
+        result = judge(labels, champion, challenger, "log_loss", slices=slices, settings=strict, seed=seed)
+        judged += len(result.slices)
+        refused += len(result.refusals)
+    assert judged == 2 * gates
+    assert refused <= binom.ppf(0.999, judged, (1 - SETTINGS.confidence) / 2), refused
+
+
+def test_small_slices_and_slices_of_one_class_are_left_out() -> None:
+    labels, champion, challenger = world(0)
+    carrier = np.where(labels == 1, "late", "on time").astype(object)
+    carrier[:20] = None
+    result = judge(labels, champion, challenger, slices={"carrier": carrier})
+    assert result.slices == ()
+    assert {
+        each.name for each in judge(labels, champion, challenger, "log_loss", slices={"carrier": carrier}).slices
+    } == {
+        "carrier=late",
+        "carrier=on time",
+    }
+
+
+# ---------------------------------------------------------------- broken input
+
+
+@pytest.mark.parametrize("who", ["champion", "challenger"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_answer_that_is_no_number_refuses(who: str, bad: float) -> None:
+    labels, champion, challenger = world(0, noise=0.1)
+    answers = {"champion": champion, "challenger": challenger}
+    answers[who][3] = bad
+    result = judge(labels, answers["champion"], answers["challenger"])
+    assert not result.passed
+    assert result.gain is None
+    assert who in result.refusals[0]
+    assert "1 of 400" in result.refusals[0]
+
+
+def test_too_few_rows_refuse_with_the_number() -> None:
+    labels, champion, challenger = world(0)
+    with_gaps = labels.astype(float)
+    with_gaps[: ROWS - 99] = np.nan
+    result = judge(with_gaps, champion, challenger)
+    assert result.refusals == ("99 labelled rows, at least 100 are needed",)
+    assert result.rows == 99
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [(np.ones(ROWS), "one class"), (np.full(ROWS, np.nan), "0 labelled rows"), (np.arange(ROWS), "classes")],
+)
+def test_labels_that_judge_nothing_refuse(labels: np.ndarray, reason: str) -> None:
+    _, champion, challenger = world(0)
+    assert reason in judge(labels, champion, challenger).refusals[0]
+
+
+def test_scores_that_are_no_probabilities_refuse_under_log_loss() -> None:
+    labels, champion, _ = world(0)
+    assert "outside 0-1" in judge(labels, champion, champion * 3, "log_loss").refusals[0]
+
+
+def test_an_error_beyond_floats_refuses() -> None:
+    labels = np.random.default_rng(0).normal(size=ROWS)
+    result = judge(labels, labels + 1, labels + 1e200, "rmse")
+    assert result.refusals == ("rmse is not finite: 1 of the champion, inf of the challenger",)
+
+
+def test_rows_without_a_label_are_left_out_on_both_sides() -> None:
+    labels, champion, challenger = world(0)
+    longer = [
+        np.concatenate([each.astype(float), np.full(30, last)])
+        for each, last in ((labels, np.nan), (champion, 0.5), (challenger, 0.5))
+    ]
+    assert judge(*longer) == judge(labels, champion, challenger)
+
+
+def test_weights_decide_which_rows_count() -> None:
+    labels, champion, better = world(0, noise=0.1)
+    mixed = np.where(np.arange(ROWS) % 2, better, 1 - better)
+    assert not judge(labels, champion, mixed).passed
+    weights = np.where(np.arange(ROWS) % 2, 1.0, 1e-6)
+    assert judge(labels, champion, mixed, weights=weights).passed
+
+
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(ROWS)), metric=st.sampled_from(["roc_auc", "brier_score", "average_precision"]))
+def test_the_order_of_rows_does_not_matter(order: list[int], metric: str) -> None:
+    labels, champion, challenger = world(0)
+    origin = np.where(np.arange(ROWS) % 3, "a", "b")
+    sorted_ = judge(labels, champion, challenger, metric, slices={"origin": origin})
+    shuffled = judge(labels[order], champion[order], challenger[order], metric, slices={"origin": origin[order]})
+    assert shuffled == sorted_
