@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from retrue.errors import ConfigError
 from retrue.metrics import METRICS, greater_is_better
-from retrue.windows import Grid, check_name
+from retrue.windows import Grid, Window, check_name
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -88,6 +88,17 @@ class WindowSettings(Settings):
         except KeyError as error:
             raise ValueError(f"unknown timezone {self.timezone!r}") from error
 
+    def window_ending(self, model: str, end: datetime | str | None, *, now: datetime) -> Window:
+        """Return the window that ends at a time, the newest one that has settled by default.
+
+        Raises:
+            ValueError: No window ends there, or the text is no time.
+        """
+        if end is None:
+            return self.grid.latest(model, now=now, settle=self.settle)
+        at = parse_time(end) if isinstance(end, str) else end
+        return self.grid.window_ending(model, at if at.tzinfo else at.replace(tzinfo=UTC))
+
 
 class QualitySettings(Settings):
     """Bounds of what the profile may differ from the baseline; shares of rows."""
@@ -99,19 +110,8 @@ class QualitySettings(Settings):
     max_duplicate_share: Share = 0.01
 
 
-NUMERIC_METHODS = (
-    "wasserstein",
-    "ks",
-    "psi",
-    "jensenshannon",
-    "kl_div",
-    "anderson",
-    "cramer_von_mises",
-    "hellinger",
-    "t_test",
-)
-CATEGORICAL_METHODS = ("jensenshannon", "psi", "chisquare", "hellinger", "kl_div", "TVD", "z")
-P_VALUE_METHODS = frozenset({"ks", "chisquare", "z", "anderson", "cramer_von_mises", "t_test", "TVD"})
+CATEGORICAL_METHODS = ("jensenshannon", "psi", "hellinger", "kl_div")
+NUMERIC_METHODS = ("wasserstein", *CATEGORICAL_METHODS)
 
 
 class MethodSettings(Settings):
@@ -123,9 +123,9 @@ class MethodSettings(Settings):
     @field_validator("method")
     @classmethod
     def _known(cls, method: str | None) -> str | None:
-        known = sorted({*NUMERIC_METHODS, *CATEGORICAL_METHODS} - P_VALUE_METHODS)
-        if method is not None and method not in known:
-            raise ValueError(f"unknown distance {method!r}{nearest(method, known)}: one of {', '.join(known)}")
+        if method is not None and method not in NUMERIC_METHODS:
+            hint = nearest(method, NUMERIC_METHODS)
+            raise ValueError(f"unknown distance {method!r}{hint}: one of {', '.join(NUMERIC_METHODS)}")
         return method
 
 
@@ -142,6 +142,13 @@ class DriftSettings(Settings):
     categorical: MethodSettings = MethodSettings(method="jensenshannon", threshold=0.1)
     columns: Mapping[str, MethodSettings] = {}
     max_share: Share | None = None
+
+    @field_validator("categorical")
+    @classmethod
+    def _for_categories(cls, categorical: MethodSettings) -> MethodSettings:
+        if categorical.method is not None and categorical.method not in CATEGORICAL_METHODS:
+            raise ValueError(f"{categorical.method} needs numbers: one of {', '.join(CATEGORICAL_METHODS)}")
+        return categorical
 
 
 class PerformanceSettings(Settings):
@@ -178,8 +185,9 @@ class SystemSettings(Settings):
 class GateSettings(Settings):
     """What a challenger must show on the same later rows.
 
-    The paired bootstrap interval of its gain must lie above ``min_gain``; on each slice the interval must not lie below
-    ``-max_slice_loss``. Slices with fewer than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
+    The two-sided paired bootstrap interval of its gain must lie above ``min_gain``. A slice refuses when its whole interval
+    lies below 0 and its gain below ``-max_slice_loss``: worse beyond noise, and by more than is tolerated. Slices with fewer
+    than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
     """
 
     min_gain: Number = 0.0
@@ -317,6 +325,11 @@ class Project(Settings):
     def path(self, relative: str) -> Path:
         """Return a path of the configuration, from the project's root."""
         return self.root / relative
+
+    @property
+    def baselines(self) -> Path:
+        """The folder of frozen baselines, ``<model>/<version>`` below it."""
+        return self.root / "baselines"
 
     @property
     def state(self) -> Path:

@@ -363,15 +363,12 @@ class Verdict:
     @property
     def key(self) -> str:
         """Identify this revision: the same window, input, configuration and baseline give the same key."""
-        parts = (
-            self.window.model,
-            self.window.start.isoformat(),
-            self.window.end.isoformat(),
-            self.input_digest,
-            self.config_digest,
-            self.baseline_digest,
+        return revision_key(
+            self.window,
+            input_digest=self.input_digest,
+            config_digest=self.config_digest,
+            baseline_digest=self.baseline_digest,
         )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     @property
     def line(self) -> str:
@@ -383,6 +380,19 @@ class Verdict:
         grave = [finding for finding in self.findings if finding.severity.breaches]
         more = f" and {len(grave) - 3} more" if len(grave) > 3 else ""
         return f"breached: {', '.join(_label(finding) for finding in grave[:3])}{more}"
+
+
+def revision_key(window: Window, *, input_digest: str, config_digest: str, baseline_digest: str) -> str:
+    """Return the key of a window's revision, which its inputs alone determine."""
+    parts = (
+        window.model,
+        window.start.isoformat(),
+        window.end.isoformat(),
+        input_digest,
+        config_digest,
+        baseline_digest,
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _label(finding: Finding) -> str:
@@ -435,15 +445,23 @@ class SliceComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """Whether a challenger may serve: the paired gain on the same rows, slice by slice, and the refusals, if any."""
+    """Whether a challenger may serve: the paired gain on the same rows, slice by slice, and the refusals, if any.
+
+    ``champion``, ``challenger`` and ``gain`` are None where the two could not be compared; there is a refusal then.
+    """
 
     metric: str
     rows: int
-    champion: float
-    challenger: float
-    gain: Interval
+    champion: float | None
+    challenger: float | None
+    gain: Interval | None
     slices: tuple[SliceComparison, ...]
     refusals: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_nan("gate", champion=self.champion, challenger=self.challenger)
+        if self.gain is None and not self.refusals:
+            raise ValueError("a challenger that was not compared is refused, with a reason")
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,36 @@
+"""Judge one window of one model: `prefect deployment run monitor/monitor`, `python flows/monitor.py MODEL`, `retrue monitor`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from retrue.adapters.flow_prefect import flow_run_page, run_as_task, show_log_lines
+from retrue.cli.script import run_script
+from retrue.stages.monitor import monitor_window, window_to_judge
+from retrue.stages.publish import publish
+from retrue.workspace import name_window, open_workspace
+
+
+def run_name() -> str:
+    """Model and start of the window, as the run list shows them."""
+    return name_window(Path(), flow_run.parameters["model"], flow_run.parameters["window_end"])
+
+
+@flow(name="monitor", flow_run_name=run_name)
+def monitor(model: str, window_end: datetime | None = None) -> State[Any]:
+    """Judge the window that ends at `window_end`, the newest settled one by default."""
+    show_log_lines()
+    with open_workspace() as workspace:
+        window = window_to_judge(workspace, model, window_end)
+        judged = monitor_window(workspace, window, step=run_as_task, flow_run_url=flow_run_page())
+        publish(workspace, judged)
+    return Completed(message=judged.verdict.line, data=judged.facts)
+
+
+if __name__ == "__main__":
+    run_script(monitor)

@@ -1,0 +1,13 @@
+"""retrue <command>: parse, call a stage, print. Stages and tools are imported by the commands that need them."""
+
+from retrue.cli import incidents, judging, models, project, servers
+from retrue.cli.output import application
+
+__all__ = ["app"]
+
+app = application()
+project.add_to(app)
+servers.add_to(app)
+judging.add_to(app)
+models.add_to(app)
+incidents.add_to(app)

@@ -1,0 +1,198 @@
+"""What is recorded of a judged window: the metrics of its charts and its ``verdict.json``. Pure.
+
+Metrics are finite numbers under names that MLflow takes; ``verdict.json`` holds everything measured, under the columns'
+own names, except category values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from retrue.results import Measurements, Outcome, Severity, Verdict
+
+SCHEMA = 1
+NAME_MAX = 250  # characters of a metric's name in MLflow 3.17 (MAX_ENTITY_KEY_LENGTH)
+
+_DRIFT = "drift."
+_DIGEST_LENGTH = 32
+_REFUSED = re.compile(r"[^\w.\- /]")  # MLflow's set less the colon, which marks an escape here
+_ESCAPE = re.compile(r":([0-9a-f]+)_")
+_OURS = frozenset({"share"})  # drift.share is the share of drifted columns, not a column of that name
+_PARTS = ("pull", "profile", "schema", "validation", "drift", "performance", "system", "unmeasured")
+_UNREPORTED = frozenset({"categories"})  # people's data: kept in baselines only
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def metrics_of(measurements: Measurements, verdict: Verdict) -> Mapping[str, float]:
+    """Return a window's metrics, sorted by name. What was not measured, NaN and infinities are absent.
+
+    ``verdict.breached`` is 1 or 0 of a window that could be judged; an inconclusive one has none, so that it never
+    reads as healthy, and ``verdict.inconclusive`` is 1. Shares are in 0-1, latencies in ms.
+
+    A performance metric has its value in ``performance.<metric>.realised`` and its confidence interval beside it in
+    ``….realised.low`` and ``….realised.high``.
+    """
+    return {name: float(value) for name, value in sorted(_metrics(measurements, verdict)) if math.isfinite(value)}
+
+
+def encode_name(column: str, *, prefix: str = _DRIFT) -> str:
+    """Return the metric name of a column, ``prefix`` included; two columns never get the same.
+
+    MLflow takes letters, digits, ``_ - . :``, spaces and slashes (where no part of a path is empty or dots). Every other
+    character, and the colon, becomes ``:<code point in hex>_``. A name over 250 characters is cut and ends in ``::`` and
+    32 digits of the column's SHA-256: only that cannot be decoded.
+
+    >>> encode_name("dep_delay"), encode_name("<b>"), encode_name("share")
+    ('drift.dep_delay', 'drift.:3c_b:3e_', 'drift.:73_hare')
+    """
+    escaped = _REFUSED.sub(_escape, column)
+    if not _is_plain_path(prefix + escaped):
+        escaped = escaped.replace("/", ":2f_")
+    if escaped in _OURS:
+        escaped = f":{ord(escaped[0]):x}_{escaped[1:]}"
+    name = prefix + escaped
+    if len(name) <= NAME_MAX:
+        return name
+    digest = hashlib.sha256(column.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return f"{name[: NAME_MAX - _DIGEST_LENGTH - 2].rstrip('/')}::{digest}"
+
+
+def decode_name(name: str, *, prefix: str = _DRIFT) -> str | None:
+    """Return the column of a metric name, None where the name was cut.
+
+    >>> decode_name("drift.:3c_b:3e_")
+    '<b>'
+    """
+    escaped = name.removeprefix(prefix)
+    return None if "::" in escaped else _ESCAPE.sub(lambda match: chr(int(match[1], 16)), escaped)
+
+
+def encoded_columns(measurements: Measurements) -> Mapping[str, str]:
+    """Return the columns whose metric has another name than the column: metric name to column."""
+    columns = measurements.drift.columns if measurements.drift else ()
+    names = {encode_name(drift.column): drift.column for drift in columns}
+    return {name: column for name, column in names.items() if name != _DRIFT + column}
+
+
+def verdict_json(verdict: Verdict, measurements: Measurements, *, revision: int) -> dict[str, Json]:
+    """Return the content of ``verdict.json``: the verdict, all measurements, and the metrics as MLflow has them.
+
+    It is strict JSON: an infinity becomes the text ``inf`` or ``-inf``, times ISO 8601. ``metric_names`` maps the
+    metrics whose column is called otherwise. The same arguments give the same content.
+    """
+    return {
+        "schema": SCHEMA,
+        "model": verdict.window.model,
+        "window": {"start": plain(verdict.window.start), "end": plain(verdict.window.end)},
+        "revision": revision,
+        "key": verdict.key,
+        "outcome": verdict.outcome.value,
+        "line": verdict.line,
+        "reasons": list(verdict.reasons),
+        "findings": [plain(finding) for finding in verdict.findings],
+        "model_version": verdict.model_version,
+        "digests": {
+            "input": verdict.input_digest,
+            "config": verdict.config_digest,
+            "baseline": verdict.baseline_digest,
+        },
+        "metrics": dict(metrics_of(measurements, verdict)),
+        "metric_names": dict(encoded_columns(measurements)),
+        "measurements": {name: plain(getattr(measurements, name)) for name in _PARTS},
+    }
+
+
+def plain(value: object) -> Json:
+    """Return a value of ``results`` as strict JSON: dataclasses by field, times in ISO 8601, without category values.
+
+    Raises:
+        TypeError: It holds something that has no JSON form.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value) if each.name not in _UNREPORTED}
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def _metrics(measurements: Measurements, verdict: Verdict) -> Iterator[tuple[str, float]]:
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        yield "verdict.breached", verdict.outcome is Outcome.BREACHED
+    yield "verdict.inconclusive", verdict.outcome is Outcome.INCONCLUSIVE
+    for severity in Severity:
+        yield f"findings.{severity}", sum(finding.severity is severity for finding in verdict.findings)
+    yield from _source_metrics(measurements)
+    yield from _quality_metrics(measurements)
+    yield from _drift_metrics(measurements)
+    yield from _performance_metrics(measurements)
+    yield from _system_metrics(measurements)
+
+
+def _source_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    pull = measurements.pull
+    yield "rows", pull.rows
+    yield "labels.rows", pull.labelled_rows
+    yield "source.duplicates", pull.duplicates
+    yield "source.set_aside", sum(item.count for item in pull.set_aside)
+    yield "source.set_aside_share", pull.set_aside_share
+
+
+def _quality_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    if validation := measurements.validation:
+        yield "quality.success_share", validation.success_share
+        yield "quality.unmet", sum(outcome.success is not True for outcome in validation.outcomes)
+    if schema := measurements.schema:
+        yield "schema.differences", len(schema.missing) + len(schema.extra) + len(schema.retyped)
+
+
+def _drift_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    if (drift := measurements.drift) is None:
+        return
+    if drift.share is not None:
+        yield "drift.share", drift.share
+    yield from ((encode_name(column.column), column.score) for column in drift.columns)
+
+
+def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    performance, pull = measurements.performance, measurements.pull
+    if performance is None:
+        if pull.rows:
+            yield "labels.coverage_share", pull.labelled_rows / pull.rows
+        return
+    yield "labels.coverage_share", performance.coverage_share
+    for metric, interval in performance.metrics.items():
+        yield f"performance.{metric}.realised", interval.value
+        yield f"performance.{metric}.realised.low", interval.low
+        yield f"performance.{metric}.realised.high", interval.high
+
+
+def _system_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    if system := measurements.system:
+        yield "system.error_share", system.error_share
+        yield from ((f"system.latency_ms.{quantile}", value) for quantile, value in system.latency_ms.items())
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f":{ord(match[0]):x}_"
+
+
+def _is_plain_path(name: str) -> bool:
+    """Whether a path library leaves the name as it is: MLflow refuses names that would resolve to another one."""
+    return not name.startswith("/") and ".." not in name.split("/") and str(PurePosixPath(name)) == name

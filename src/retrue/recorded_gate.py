@@ -1,0 +1,83 @@
+"""What is recorded of a challenger's gate: metrics, ``gate.json`` and a one-page ``gate.html``. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from html import escape
+
+from retrue.recorded import Json, encode_name, plain
+from retrue.results import GateResult, Interval, RetrainCause
+
+SCHEMA = 1
+_SLICE = "gate.slice."
+
+
+def gate_metrics(gate: GateResult) -> Mapping[str, float]:
+    """Return a gate's metrics, sorted by name; gains are the challenger's improvement, greater is better."""
+    return {name: float(value) for name, value in sorted(_metrics(gate)) if math.isfinite(value)}
+
+
+def gate_json(gate: GateResult, cause: RetrainCause | None) -> dict[str, Json]:
+    """Return the content of ``gate.json``: strict JSON, with the names of slices as they are."""
+    return {"schema": SCHEMA, "passed": gate.passed, "cause": plain(cause), "gate": plain(gate)}
+
+
+def gate_html(gate: GateResult) -> str:
+    """Return a page that says whether the challenger passed, and why not; it loads nothing and runs nothing."""
+    refusals = "".join(f"<li>{escape(reason)}" for reason in gate.refusals)
+    return _PAGE.format(
+        outcome="passed" if gate.passed else "refused",
+        reasons=f"<ul>{refusals}</ul>" if refusals else "<p>It improves, and harms no slice more than allowed.</p>",
+        comparison=_comparison(gate),
+    )
+
+
+def _metrics(gate: GateResult) -> Iterator[tuple[str, float]]:
+    yield "gate.passed", gate.passed
+    yield "gate.rows", gate.rows
+    if gate.champion is not None:
+        yield "gate.champion", gate.champion
+    if gate.challenger is not None:
+        yield "gate.challenger", gate.challenger
+    if gate.gain is not None:
+        yield from _interval("gate.gain", gate.gain)
+    for part in gate.slices:
+        yield from _interval(encode_name(part.name, prefix=_SLICE), part.gain)
+
+
+def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
+    yield name, interval.value
+    yield f"{name}.low", interval.low
+    yield f"{name}.high", interval.high
+
+
+def _comparison(gate: GateResult) -> str:
+    if gate.gain is None or gate.champion is None or gate.challenger is None:
+        return f"<p>The two could not be compared by {escape(gate.metric)} on {gate.rows:,} rows.</p>"
+    parts = [("all rows", gate.rows, gate.gain), *((part.name, part.rows, part.gain) for part in gate.slices)]
+    rows = "".join(
+        f"<tr><td>{escape(name)}<td>{rows:,}<td>{gain.value:+.4f}<td>{gain.low:+.4f} … {gain.high:+.4f}"
+        for name, rows, gain in parts
+    )
+    return (
+        f"<p>{escape(gate.metric)} on the same rows: champion {gate.champion:.4f}, challenger {gate.challenger:.4f}.</p>"
+        f"<table><tr><th>slice<th>rows<th>gain<th>{gate.gain.confidence:.0%} interval{rows}</table>"
+    )
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en"><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>gate: {outcome}</title>
+<style>
+body{{font:15px/1.5 system-ui,sans-serif;max-width:640px;margin:24px auto;padding:0 16px;color:#1b1f24;background:#fff}}
+table{{border-collapse:collapse;width:100%}}
+th,td{{text-align:left;padding:4px 8px;border-bottom:1px solid #d8dee4;overflow-wrap:anywhere}}
+</style>
+<h1>The challenger was {outcome}</h1>
+{reasons}
+{comparison}
+</html>
+"""

@@ -1,0 +1,29 @@
+"""What became of a retraining, as Markdown for the flow run's page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrue.reports.escape import escape_markdown
+from retrue.results import GateResult, Interval
+
+
+def gate_markdown(reason: str, gate: GateResult | None) -> str:
+    """Return the gate's comparison as a table, with the reason first."""
+    lines = [escape_markdown(reason)]
+    if gate is not None and gate.gain is not None:
+        lines += ["", *_table(gate)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(gate: GateResult) -> Iterator[str]:
+    yield "| rows | of | gain of the challenger |"
+    yield "|---|---:|---|"
+    if gate.gain is not None:
+        yield f"| all later rows | {gate.rows} | {_shown(gate.gain)} {gate.metric} |"
+    for each in gate.slices:
+        yield f"| {escape_markdown(each.name)} | {each.rows} | {_shown(each.gain)} |"
+
+
+def _shown(gain: Interval) -> str:
+    return f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"

@@ -1,0 +1,162 @@
+"""A contest: the rows known when it was asked for, a champion, and the gate between it and a challenger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrue.adapters.registry_mlflow import MlflowRegistry
+from retrue.adapters.suite_gx import load_suite
+from retrue.adapters.validation_gx import validate
+from retrue.baselines import read_baseline, read_reference
+from retrue.config import ModelSettings, RetrainSettings
+from retrue.errors import ModelError
+from retrue.gate import judge_challenger
+from retrue.ledger import EXTERNAL
+from retrue.metrics import NEED_SCORE
+from retrue.results import Baseline, GateResult, RetrainCause, Severity
+from retrue.sources.files import pull_window
+from retrue.sources.pulled import PulledWindow
+from retrue.stages.training import LabelledRows, predict
+from retrue.windows import Window
+from retrue.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BESIDE = ("inference_id", "time", "label", "prediction", "score", "model_version", "sample_weight")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Champion and challenger with the rows that decide between them."""
+
+    champion: str
+    training: LabelledRows
+    later: LabelledRows
+    baseline: Baseline
+
+
+def assemble(workspace: Workspace, settings: ModelSettings, retrain: RetrainSettings, cause: RetrainCause) -> Contest:
+    """Gather the labelled rows known at ``as_of``: windows since the champion's baseline, before them its own rows."""
+    import pandas as pd
+
+    champion = workspace.ledger.models.champion(cause.model)
+    if champion is None:
+        raise ModelError(f"{cause.model} has no champion to compare with: run `retrue baseline {cause.model}`")
+    baseline = read_baseline(workspace.project.baselines, cause.model, champion)
+    end = settings.window.grid.floor(cause.as_of - settings.window.settle)
+    start = _start(retrain, baseline, end)
+    span = Window(model=cause.model, start=start, end=end)
+    features = _features(baseline)
+    with pull_window(span, settings, root=workspace.project.root, as_of=cause.as_of) as pulled:
+        _refuse_bad_rows(workspace, settings, pulled, features)
+        wanted = [*features, *(name for name in _BESIDE if name in pulled.columns)]
+        frame = pulled.labelled_frame(wanted)
+    fresh = LabelledRows(frame=frame, features=features)
+    before, later = fresh.split_at(pd.Timestamp(end - retrain.holdout))
+    if retrain.include_reference:
+        before = _with_reference(workspace, baseline, before, retrain, end)
+    if not len(before) or not len(later):
+        raise ModelError(
+            f"{len(before)} labelled rows to train on and {len(later)} to judge by: wait for more labels, or shorten retrain.holdout"
+        )
+    return Contest(champion=champion, training=before, later=later, baseline=baseline)
+
+
+def _start(retrain: RetrainSettings, baseline: Baseline, end: Any) -> Any:
+    since_baseline = baseline.provenance.end
+    return max(since_baseline, end - retrain.history) if retrain.history else since_baseline
+
+
+def _features(baseline: Baseline) -> tuple[str, ...]:
+    return tuple(name for name in baseline.profile.columns if name not in ("prediction", "score"))
+
+
+def _refuse_bad_rows(
+    workspace: Workspace, settings: ModelSettings, pulled: PulledWindow, features: tuple[str, ...]
+) -> None:
+    """Refuse to learn from rows that miss features, were set aside, or fail a critical expectation on a column."""
+    missing = [name for name in features if name not in pulled.columns]
+    if missing:
+        raise ModelError(f"the labelled windows lack {', '.join(missing[:5])}, which the champion's baseline has")
+    if pulled.report.set_aside_share > settings.quality.max_set_aside_share:
+        raise ModelError(
+            f"{pulled.report.set_aside_share:.1%} of the rows to train on were set aside: mend the log first"
+        )
+    if settings.expectations is None:
+        return
+    result = validate(pulled.database, pulled.table, load_suite(workspace.project.path(settings.expectations)))
+    broken = [
+        f"{outcome.kind}({outcome.column})"
+        for outcome in result.outcomes
+        if outcome.column and outcome.success is not True and outcome.severity is Severity.CRITICAL
+    ]
+    if broken:
+        raise ModelError(f"the rows to train on fail {', '.join(broken[:5])}: mend the features first")
+
+
+def _with_reference(
+    workspace: Workspace, baseline: Baseline, before: LabelledRows, retrain: RetrainSettings, end: Any
+) -> LabelledRows:
+    """Put the champion's own labelled reference rows before the rows of the windows, as far as ``history`` reaches."""
+    import pandas as pd
+
+    reference = read_reference(workspace.project.baselines, baseline.model, baseline.version)
+    if "label" not in reference.columns:
+        return before
+    reference = reference[reference["label"].notna() & ~reference["inference_id"].isin(before.frame["inference_id"])]
+    if retrain.history:
+        reference = reference[reference["time"] >= end - retrain.history]
+    columns = [name for name in before.frame.columns if name in reference.columns]
+    joined = pd.concat([reference[columns], before.frame[columns]], ignore_index=True).sort_values(
+        "time", kind="stable"
+    )
+    return LabelledRows(frame=joined, features=before.features)
+
+
+def champion_loader(workspace: Workspace, retrain: RetrainSettings, contest: Contest, model: str) -> Callable[[], Any]:
+    def load() -> Any:
+        known = workspace.ledger.models.version(model, contest.champion)
+        if known.kind == EXTERNAL:
+            raise ModelError(
+                f"version {contest.champion} of {model} is not in the registry: name retrain.train in retrue.yaml"
+            )
+        registry = MlflowRegistry(workspace.mlflow)
+        return registry.load_version(model, contest.champion, sha256=known.sha256, trusted=retrain.trusted_types)
+
+    return load
+
+
+def compare(
+    workspace: Workspace,
+    settings: ModelSettings,
+    retrain: RetrainSettings,
+    contest: Contest,
+    estimator: Any,
+    model: str,
+) -> GateResult:
+    later = contest.later
+    if workspace.ledger.models.version(model, contest.champion).kind == EXTERNAL:
+        later = LabelledRows(frame=_served_by(contest.champion, later.frame), features=later.features)
+        champion = later.frame["score" if settings.metric in NEED_SCORE else "prediction"].to_numpy()
+    else:
+        loaded = champion_loader(workspace, retrain, contest, model)()
+        champion = predict(loaded, later.inputs, settings).judged(settings.metric)
+    return judge_challenger(
+        settings.metric,
+        task=settings.task,
+        labels=later.labels,
+        champion=champion,
+        challenger=predict(estimator, later.inputs, settings).judged(settings.metric),
+        settings=retrain.gate,
+        weights=later.frame.get("sample_weight"),
+        slices={name: later.frame[name] for name in retrain.gate.slices},
+        positive_label=settings.performance.positive_label,
+        seed=settings.drift.seed,
+    )
+
+
+def _served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["model_version"].astype("string") == version]

@@ -1,0 +1,171 @@
+"""Freeze the baseline of a model version: out of the log, out of a file, or out of a first training."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from retrue.adapters.profile_ibis import profile_file
+from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion
+from retrue.baselines import freeze_baseline
+from retrue.config import ModelSettings
+from retrue.errors import BaselineError
+from retrue.ledger import EXTERNAL
+from retrue.performance import measure_performance
+from retrue.propose import propose_suite
+from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
+from retrue.sources.files import pull_window
+from retrue.stages.measure import LABELLED_ROWS_MAX, PREDICTION_COLUMNS, served_version
+from retrue.thresholds import drift_thresholds
+from retrue.windows import Window
+from retrue.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+RECORD_COLUMNS = ("inference_id", "time", *PREDICTION_COLUMNS, "label", "sample_weight")
+
+
+def freeze_from_log(
+    workspace: Workspace, model: str, *, start: datetime | None, end: datetime | None, version: str = ""
+) -> Baseline:
+    """Freeze what a version logged in [start, end) as its baseline, and make it the champion if there is none.
+
+    Args:
+        workspace: The project.
+        model: The model.
+        start: From when on the model did well enough to be the measure; from the beginning by default.
+        end: Until when; until now by default.
+        version: Which version's records; the one that served most of them by default.
+
+    Raises:
+        BaselineError: There are no such records, or this version has another baseline already.
+    """
+    settings = workspace.project.model(model)
+    span = Window(model=model, start=start or BEGINNING, end=end or workspace.now())
+    with pull_window(span, settings, root=workspace.project.root) as pulled:
+        version = version or served_version(pulled.report.model_versions)
+        names = [*pulled.features, *(name for name in RECORD_COLUMNS if name in pulled.columns)]
+        frame = pulled.sample(max(pulled.report.rows, 1), seed=0, columns=[*names, "model_version"])
+        features = pulled.features
+    frame = frame[frame["model_version"].astype("string") == version].drop(columns="model_version")
+    if frame.empty:
+        raise BaselineError(
+            f"no records of {model} between {span.start:%Y-%m-%d} and {span.end:%Y-%m-%d}: look at {settings.logs.uri}"
+        )
+    baseline = freeze(workspace, model, version, frame.sort_values("time"), features, source=settings.logs.uri)
+    if workspace.ledger.models.champion(model) is None:
+        _crown(workspace, model, version)
+    return baseline
+
+
+def _crown(workspace: Workspace, model: str, version: str) -> None:
+    """Make a version that serves already the first champion; its file is not ours, so it is never loaded."""
+    models, now = workspace.ledger.models, workspace.now()
+    models.register_version(model, version, sha256="", kind=EXTERNAL, run_id="", now=now)
+    models.promote(model, version, expected_champion=None, reason="it served when its baseline was frozen", now=now)
+
+
+def freeze(
+    workspace: Workspace, model: str, version: str, frame: pd.DataFrame, features: Iterable[str], *, source: str
+) -> Baseline:
+    """Freeze rows as a version's baseline, write its digest into the ledger, and propose a suite if there is none.
+
+    Args:
+        workspace: The project.
+        model: The model.
+        version: The version these predictions are of.
+        frame: Records in order of time, features under bare names, with ``prediction``, and ``score`` and ``label`` where
+            there are any.
+        features: Names of the feature columns.
+        source: Where the rows come from, in a few words.
+
+    Raises:
+        BaselineError: No rows, or the version has another baseline.
+    """
+    if frame.empty:
+        raise BaselineError(f"a baseline of {model} needs rows: {source} has none")
+    settings, now = workspace.project.model(model), workspace.now()
+    columns = [name for name in (*features, *PREDICTION_COLUMNS) if name in frame.columns]
+    profile = _profile(frame, columns)
+    baseline = freeze_baseline(
+        workspace.project.baselines,
+        model,
+        version,
+        reference=frame[
+            [*columns, *(name for name in RECORD_COLUMNS if name in frame.columns and name not in columns)]
+        ],
+        profile=profile,
+        thresholds=drift_thresholds(profile, settings.drift),
+        performance=_performance(frame, settings),
+        provenance=Provenance(
+            source=source,
+            start=frame["time"].iloc[0].to_pydatetime(),
+            end=frame["time"].iloc[-1].to_pydatetime(),
+            rows=len(frame),
+            frozen_at=now,
+        ),
+    )
+    workspace.ledger.models.register_baseline(model, version, baseline.digest, now)
+    _propose(workspace, model, settings, baseline)
+    return baseline
+
+
+def _profile(frame: pd.DataFrame, columns: list[str]) -> Profile:
+    with tempfile.TemporaryDirectory(prefix="retrue-") as folder:
+        path = Path(folder) / "reference.parquet"
+        weights = [name for name in ("sample_weight",) if name in frame.columns]
+        frame[[*columns, *weights]].to_parquet(path, index=False)
+        return profile_file(path, columns)
+
+
+def _performance(frame: pd.DataFrame, settings: ModelSettings) -> RealisedPerformance | None:
+    if "label" not in frame.columns:
+        return None
+    labelled = frame[frame["label"].notna()]
+    coverage = len(labelled) / len(frame)
+    if len(labelled) > LABELLED_ROWS_MAX:
+        labelled = labelled.sample(LABELLED_ROWS_MAX, random_state=settings.drift.seed)
+    measured = measure_performance(
+        settings.task,
+        settings.metric,
+        labels=labelled["label"],
+        predictions=labelled.get("prediction"),
+        scores=labelled.get("score"),
+        weights=labelled.get("sample_weight"),
+        coverage_share=coverage,
+        positive_label=settings.performance.positive_label,
+        min_labels=settings.performance.min_labels,
+        seed=settings.drift.seed,
+    )
+    return measured if isinstance(measured, RealisedPerformance) else None
+
+
+def _propose(workspace: Workspace, model: str, settings: ModelSettings, baseline: Baseline) -> None:
+    """Write a proposed suite for a person to edit; one that is there is never touched."""
+    if settings.expectations is None:
+        return
+    path = workspace.project.path(settings.expectations)
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    span_seconds = max((baseline.provenance.end - baseline.provenance.start).total_seconds(), 1.0)
+    window_rows = round(baseline.provenance.rows * settings.window.every.total_seconds() / span_seconds)
+    suite = propose_suite(model, baseline.profile, window_rows=window_rows)
+    path.write_bytes(orjson.dumps(suite, option=orjson.OPT_INDENT_2) + b"\n")
+    log.info("proposed %s: read it, and edit what the reasons do not convince you of", settings.expectations)
+
+
+def log_baseline(workspace: Workspace, registered: RegisteredVersion) -> None:
+    """Log a version's frozen baseline to its training run."""
+    folder = workspace.project.baselines / registered.model / registered.version
+    MlflowRegistry(workspace.mlflow).log_baseline(registered.run_id, folder)

@@ -1,0 +1,202 @@
+"""Measure one window: pull, profile, validate, drift, performance. Nothing is judged or written here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from retrue.adapters.drift_evidently import measure_drift
+from retrue.adapters.profile_ibis import measure_system, profile_window
+from retrue.adapters.suite_gx import LoadedSuite, load_suite
+from retrue.adapters.validation_gx import validate
+from retrue.baselines import baseline_versions, read_baseline, read_reference
+from retrue.config import ModelSettings, Project, nearest
+from retrue.errors import BaselineError, ConfigError
+from retrue.findings import LABELS_WAITING
+from retrue.judge import blocking_reasons
+from retrue.performance import measure_performance
+from retrue.results import Baseline, DriftResult, Measurements, RealisedPerformance, Unmeasured, revision_key
+from retrue.schema import compare_schema
+from retrue.sources.files import pull_window
+from retrue.sources.pulled import PulledWindow
+from retrue.stages.steps import Step, directly
+from retrue.thresholds import drift_thresholds
+from retrue.windows import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+LABELLED_ROWS_MAX = 50_000  # bounds what the bootstrap of the metrics sees; its interval shows what that costs
+PREDICTION_COLUMNS = ("prediction", "score")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWindow:
+    """A window that was pulled, with all that judging it needs beside. Its ``key`` is that of the verdict to come."""
+
+    project: Project
+    settings: ModelSettings
+    window: Window
+    pulled: PulledWindow
+    suite: LoadedSuite | None
+    baseline: Baseline | None
+    model_version: str
+    config_digest: str
+
+    @property
+    def key(self) -> str:
+        return revision_key(
+            self.window,
+            input_digest=self.pulled.report.input_digest,
+            config_digest=self.config_digest,
+            baseline_digest=self.baseline.digest if self.baseline else "",
+        )
+
+
+@contextmanager
+def open_window(project: Project, window: Window, *, step: Step = directly) -> Iterator[OpenWindow]:
+    """Pull a window into the engine and find what it is compared with.
+
+    Raises:
+        SourceError: The log cannot be opened at all.
+        SuiteError: The suite cannot be read.
+        BaselineError: No version of this model has a baseline, or this version's is damaged.
+        ConfigError: retrue.yaml names a column that the baseline does not have.
+    """
+    settings = project.model(window.model)
+    suite = load_suite(project.path(settings.expectations)) if settings.expectations else None
+    with ExitStack() as stack:
+        pulled = step("pull", lambda: stack.enter_context(pull_window(window, settings, root=project.root)))
+        version = served_version(pulled.report.model_versions)
+        baseline = find_baseline(project, window.model, version)
+        if baseline:
+            check_columns(project, settings, baseline)
+        yield OpenWindow(
+            project=project,
+            settings=settings,
+            window=window,
+            pulled=pulled,
+            suite=suite,
+            baseline=baseline,
+            model_version=version,
+            config_digest=settings.judging_digest(suite.content if suite else b""),
+        )
+
+
+def served_version(versions: Mapping[str, int]) -> str:
+    """Return the version that served most rows, the later name on a tie; empty if there are none.
+
+    >>> served_version({"1": 10, "2": 90})
+    '2'
+    """
+    return max(versions, key=lambda version: (versions[version], version), default="")
+
+
+def find_baseline(project: Project, model: str, version: str) -> Baseline | None:
+    """Return the baseline of a version, None if this version has none though others of the model do.
+
+    Raises:
+        BaselineError: The model has no baseline at all, or this one is damaged.
+    """
+    versions = baseline_versions(project.baselines, model)
+    if not versions:
+        raise BaselineError(f"{model} has no baseline to compare with: run `retrue baseline {model}`")
+    return read_baseline(project.baselines, model, version) if version in versions else None
+
+
+def check_columns(project: Project, settings: ModelSettings, baseline: Baseline) -> None:
+    """Refuse names of columns in retrue.yaml that the baseline does not have: a typo would silence a check.
+
+    Raises:
+        ConfigError: With the key and the nearest name.
+    """
+    gate = settings.retrain.gate.slices if settings.retrain else ()
+    named = {"drift.columns": settings.drift.columns, "retrain.gate.slices": gate}
+    for key, names in named.items():
+        for name in names:
+            if name not in baseline.profile.columns:
+                hint = nearest(name, baseline.profile.columns)
+                where = f"models.{baseline.model}.{key}"
+                raise ConfigError(f"no column {name!r}{hint}", file=project.root / "retrue.yaml", key=where)
+
+
+def measure(opened: OpenWindow, *, step: Step = directly) -> tuple[Measurements, str]:
+    """Measure an open window; return its measurements and Evidently's report, empty where drift was not measured."""
+    baseline = opened.baseline
+    measured = Measurements(
+        window=opened.window,
+        pull=opened.pulled.report,
+        model_version=opened.model_version,
+        baseline_digest=baseline.digest if baseline else "",
+    )
+    if baseline is None or any(blocking_reasons(measured, baseline, opened.settings)):
+        return measured, ""
+    measured = _measure_in_engine(measured, opened, baseline, step)
+    drift, html = step("drift", lambda: _drift(opened, baseline))
+    performance = step("performance", lambda: _performance(opened))
+    log.info("measured %s: %d rows", opened.window.name, measured.pull.rows)
+    if isinstance(performance, Unmeasured):
+        return replace(measured, drift=drift, unmeasured=(performance,)), html
+    return replace(measured, drift=drift, performance=performance), html
+
+
+def _measure_in_engine(measured: Measurements, opened: OpenWindow, baseline: Baseline, step: Step) -> Measurements:
+    pulled, suite = opened.pulled, opened.suite
+    columns = [*pulled.features, *PREDICTION_COLUMNS]
+    known = {name: column.categories for name, column in baseline.profile.columns.items() if column.categories}
+    profile = step("profile", lambda: profile_window(pulled, columns, known))
+    return replace(
+        measured,
+        profile=profile,
+        schema=compare_schema(baseline.profile, profile),
+        validation=step("validate", lambda: validate(pulled.database, pulled.table, suite)) if suite else None,
+        system=measure_system(pulled),
+    )
+
+
+def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
+    settings = opened.settings.drift
+    thresholds = drift_thresholds(baseline.profile, settings)
+    kinds = {name: baseline.profile.columns[name].kind for name in thresholds}
+    present = [name for name in thresholds if name in opened.pulled.columns]
+    return measure_drift(
+        _reference(opened, baseline, list(thresholds)),
+        opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present),
+        thresholds,
+        kinds,
+        title=f"{opened.window.name}, version {opened.model_version}",
+    )
+
+
+def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd.DataFrame:
+    frame = read_reference(opened.project.baselines, baseline.model, baseline.version, columns=columns)
+    rows = opened.settings.drift.sample_rows
+    return frame.sample(rows, random_state=opened.settings.drift.seed) if len(frame) > rows else frame
+
+
+def _performance(opened: OpenWindow) -> RealisedPerformance | Unmeasured:
+    settings, pulled = opened.settings, opened.pulled
+    coverage = pulled.report.labelled_rows / pulled.report.rows
+    if settings.labels is None:
+        return Unmeasured(part=LABELS_WAITING, reason="no labels are configured")
+    if coverage < settings.performance.min_coverage:
+        return Unmeasured(part=LABELS_WAITING, reason=f"{coverage:.0%} of labels have arrived")
+    wanted = [name for name in (*PREDICTION_COLUMNS, "label", "sample_weight") if name in pulled.columns]
+    rows = pulled.sample(LABELLED_ROWS_MAX, seed=settings.drift.seed, columns=wanted, labelled=True)
+    return measure_performance(
+        settings.task,
+        settings.metric,
+        labels=rows["label"],
+        predictions=rows.get("prediction"),
+        scores=rows.get("score"),
+        weights=rows["sample_weight"] if len(rows) == pulled.report.labelled_rows else None,
+        coverage_share=coverage,
+        positive_label=settings.performance.positive_label,
+        min_labels=settings.performance.min_labels,
+        seed=settings.drift.seed,
+    )

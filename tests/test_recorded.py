@@ -1,0 +1,222 @@
+"""What is recorded of a window: DESIGN's metric names, nothing that is no number, and every column under its own name."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrue.recorded import NAME_MAX, decode_name, encode_name, encoded_columns, metrics_of, plain, verdict_json
+from retrue.recorded_gate import gate_html, gate_json, gate_metrics
+from retrue.results import (
+    ColumnDrift,
+    ColumnKind,
+    ColumnProfile,
+    DriftResult,
+    ExpectationOutcome,
+    Finding,
+    GateResult,
+    Interval,
+    Measurements,
+    Outcome,
+    Profile,
+    PullReport,
+    RealisedPerformance,
+    SchemaDifference,
+    SetAside,
+    Severity,
+    SliceComparison,
+    SystemHealth,
+    Unmeasured,
+    ValidationResult,
+    Verdict,
+)
+from retrue.windows import Window
+
+START = datetime(2013, 4, 4, tzinfo=UTC)
+WINDOW = Window(model="flight-delay", start=START, end=START + timedelta(days=7))
+PULL = PullReport(
+    rows=6000, labelled_rows=5400, files_read=7, files_skipped=20, duplicates=3,
+    set_aside=(SetAside(place="a.jsonl:3", reason="no JSON", count=2),), set_aside_share=0.001,
+    input_digest="i", model_versions={"1": 6000},
+)  # fmt: skip
+FINDING = Finding(
+    check="performance.roc_auc", scope="", severity=Severity.CRITICAL, value="0.58", threshold="0.60",
+    message="roc_auc is 0.58, under 0.60.", next_step="retrain",
+)  # fmt: skip
+COLUMN = ColumnProfile(
+    name="carrier", kind=ColumnKind.TEXT, type="string", rows=6000, nulls=0, null_share=0.0,
+    categories={"canary@example.org": 1.0},
+)  # fmt: skip
+
+# MLflow 3.17: utils/validation.py, validate_param_and_metric_name and path_not_unique
+TAKEN = re.compile(r"^[/\w.\- :]*$")
+
+
+def measured(**changed: object) -> Measurements:
+    column = ColumnDrift(column="dep_delay", method="wasserstein", score=0.21, threshold=0.1)
+    base = Measurements(
+        window=WINDOW, pull=PULL, model_version="1", baseline_digest="b",
+        profile=Profile(rows=6000, columns={"carrier": COLUMN}),
+        schema=SchemaDifference(missing=("gate",)),
+        validation=ValidationResult(suite="flight-delay", outcomes=(
+            ExpectationOutcome(kind="expect_x", column="a", success=True, severity=Severity.CRITICAL),
+            ExpectationOutcome(kind="expect_y", column="a", success=None, severity=Severity.INFO, problem="KeyError"),
+        )),
+        drift=DriftResult(columns=(column,), unmeasurable=(), reference_rows=20000, current_rows=6000),
+        performance=RealisedPerformance(
+            metric="roc_auc", metrics={"roc_auc": Interval(value=0.58, low=0.56, high=0.6)},
+            labelled_rows=5400, coverage_share=0.9,
+        ),
+        system=SystemHealth(error_share=0.01, latency_ms={"p50": 5.0, "p95": 20.0, "p99": 80.0}),
+    )  # fmt: skip
+    return replace(base, **changed)  # type: ignore[arg-type]
+
+
+def verdict(outcome: Outcome = Outcome.BREACHED) -> Verdict:
+    return Verdict(
+        window=WINDOW,
+        outcome=outcome,
+        findings=(FINDING,) if outcome is Outcome.BREACHED else (),
+        reasons=("no rows",) if outcome is Outcome.INCONCLUSIVE else (),
+        model_version="1",
+        input_digest="i",
+        config_digest="c",
+        baseline_digest="b",
+    )
+
+
+def test_metrics_have_the_names_of_the_design_and_their_values() -> None:
+    metrics = metrics_of(measured(), verdict())
+    assert list(metrics) == sorted(metrics)
+    assert metrics.items() >= {
+        "verdict.breached": 1.0,
+        "verdict.inconclusive": 0.0,
+        "findings.critical": 1.0,
+        "rows": 6000.0,
+        "quality.success_share": 0.5,
+        "quality.unmet": 1.0,
+        "schema.differences": 1.0,
+        "drift.share": 1.0,
+        "drift.dep_delay": 0.21,
+        "performance.roc_auc.realised": 0.58,
+        "performance.roc_auc.realised.low": 0.56,
+        "performance.roc_auc.realised.high": 0.6,
+        "labels.coverage_share": 0.9,
+        "system.error_share": 0.01,
+        "system.latency_ms.p50": 5.0,
+        "system.latency_ms.p95": 20.0,
+        "system.latency_ms.p99": 80.0,
+        "source.duplicates": 3.0,
+        "source.set_aside": 2.0,
+    }.items()  # fmt: skip
+
+
+def test_an_inconclusive_window_never_reads_as_healthy() -> None:
+    metrics = metrics_of(measured(), verdict(Outcome.INCONCLUSIVE))
+    assert "verdict.breached" not in metrics
+    assert metrics["verdict.inconclusive"] == 1.0
+    assert metrics_of(measured(), verdict(Outcome.HEALTHY))["verdict.breached"] == 0.0
+
+
+def test_what_was_not_measured_has_no_metric() -> None:
+    empty = replace(PULL, rows=0, labelled_rows=0)
+    bare = measured(pull=empty, profile=None, schema=None, validation=None, drift=None, performance=None, system=None)
+    families = {name.split(".")[0] for name in metrics_of(bare, verdict(Outcome.INCONCLUSIVE))}
+    assert families == {"verdict", "findings", "rows", "labels", "source"}
+    assert "labels.coverage_share" not in metrics_of(bare, verdict(Outcome.INCONCLUSIVE))
+
+
+def test_an_infinite_score_is_in_the_json_and_not_among_the_metrics() -> None:
+    column = ColumnDrift(column="a", method="kl_div", score=float("inf"), threshold=0.1)
+    drift = DriftResult(columns=(column,), unmeasurable=(), reference_rows=9, current_rows=9)
+    document = verdict_json(verdict(), measured(drift=drift), revision=1)
+    assert "drift.a" not in document["metrics"]  # type: ignore[operator]
+    assert json.loads(json.dumps(document, allow_nan=False))["measurements"]["drift"]["columns"][0]["score"] == "inf"
+
+
+def test_the_verdict_holds_everything_measured_but_no_category_value() -> None:
+    document = verdict_json(verdict(), measured(unmeasured=(Unmeasured(part="x", reason="y"),)), revision=2)
+    text = json.dumps(document, allow_nan=False)
+    assert "canary@example.org" not in text
+    assert (document["schema"], document["revision"], document["outcome"]) == (1, 2, "breached")
+    assert document["window"] == {"start": "2013-04-04T00:00:00+00:00", "end": "2013-04-11T00:00:00+00:00"}
+    parts = json.loads(text)["measurements"]
+    assert parts["pull"]["set_aside"] == [{"place": "a.jsonl:3", "reason": "no JSON", "count": 2}]
+    assert parts["profile"]["columns"]["carrier"]["kind"] == "text"
+    assert parts["unmeasured"] == [{"part": "x", "reason": "y"}]
+    assert json.loads(text)["findings"][0]["severity"] == "critical"
+
+
+def test_a_column_whose_metric_is_called_otherwise_is_named_in_the_json() -> None:
+    hostile = "</script><script>alert(1)</script>"
+    column = ColumnDrift(column=hostile, method="psi", score=0.5, threshold=0.1)
+    drift = DriftResult(columns=(column,), unmeasurable=(), reference_rows=9, current_rows=9)
+    names = encoded_columns(measured(drift=drift))
+    assert list(names.values()) == [hostile]
+    assert next(iter(names)) in metrics_of(measured(drift=drift), verdict())
+    assert verdict_json(verdict(), measured(drift=drift), revision=1)["metric_names"] == names
+    assert encoded_columns(measured()) == {}
+
+
+@given(st.text(max_size=40) | st.sampled_from(["share", "a/b", "a//b", "../a", "/", ".", "", "a:b", "a::b", ":2f_"]))
+def test_a_column_can_be_read_back_from_its_metric_name(column: str) -> None:
+    assert decode_name(encode_name(column)) == column
+
+
+@given(st.lists(st.text(alphabet="ab /.:_<\n%é²", max_size=300), min_size=2, max_size=6, unique=True))
+def test_metric_names_are_different_and_mlflow_takes_them(columns: list[str]) -> None:
+    import posixpath
+
+    names = [encode_name(column) for column in columns]
+    assert len({*names, "drift.share"}) == len(columns) + 1
+    for name in names:
+        assert TAKEN.match(name)
+        assert "\n" not in name
+        assert len(name) <= NAME_MAX
+        assert posixpath.normpath(name) == name
+
+
+def test_plain_names_stay_as_they_are() -> None:
+    for column in ("dep_delay", "Flug-Verspätung", "a b.c", "group/column"):
+        assert encode_name(column) == f"drift.{column}"
+
+
+def test_long_names_are_cut_and_still_differ() -> None:
+    first, second = encode_name("x" * 400), encode_name("x" * 401)
+    assert len(first) == len(second) == NAME_MAX
+    assert first != second
+    assert decode_name(first) is None
+
+
+def test_a_value_without_a_json_form_is_refused() -> None:
+    with pytest.raises(TypeError, match="object"):
+        plain({"a": object()})
+
+
+GATE = GateResult(
+    metric="roc_auc", rows=5000, champion=0.61, challenger=0.64, gain=Interval(value=0.03, low=0.01, high=0.05),
+    slices=(SliceComparison(name="origin=<b>", rows=800, gain=Interval(value=-0.05, low=-0.09, high=-0.01)),),
+    refusals=("origin=<b> loses up to 0.09",),
+)  # fmt: skip
+
+
+def test_a_gate_is_recorded_with_its_slices_and_refusals() -> None:
+    metrics = gate_metrics(GATE)
+    assert metrics["gate.passed"] == 0.0
+    assert metrics["gate.gain.low"] == 0.01
+    assert metrics["gate.slice.origin:3d_:3c_b:3e_"] == -0.05
+    assert json.loads(json.dumps(gate_json(GATE, None)))["gate"]["slices"][0]["name"] == "origin=<b>"
+    page = gate_html(GATE)
+    assert "refused" in page
+    assert "origin=&lt;b&gt; loses" in page
+    assert "<b>" not in page
+
+
+def test_a_challenger_that_could_not_be_compared_is_recorded_without_numbers() -> None:
+    refused = replace(GATE, champion=None, challenger=None, gain=None, slices=(), refusals=("12 rows are too few",))
+    assert gate_metrics(refused) == {"gate.passed": 0.0, "gate.rows": 5000.0}
+    assert "12 rows are too few" in gate_html(refused)
