@@ -335,6 +335,12 @@ class Finding:
         """The check's family: schema, quality, expectation, drift, performance, system, labels or source."""
         return self.check.split(".", 1)[0]
 
+    @property
+    def label(self) -> str:
+        """Check and scope as lines and tables show them; an expectation's own name is long, its column says more."""
+        check = "expectation" if self.kind == "expectation" and self.scope else self.check
+        return f"{check}({self.scope})" if self.scope else check
+
     def fingerprint(self, model: str) -> str:
         """Identify the same finding over time: model, check and scope, not the value."""
         return hashlib.sha256("\0".join((model, self.check, self.scope)).encode()).hexdigest()[:32]
@@ -379,7 +385,7 @@ class Verdict:
             return "healthy" + (f" ({len(self.findings)} info)" if self.findings else "")
         grave = [finding for finding in self.findings if finding.severity.breaches]
         more = f" and {len(grave) - 3} more" if len(grave) > 3 else ""
-        return f"breached: {', '.join(_label(finding) for finding in grave[:3])}{more}"
+        return f"breached: {', '.join(finding.label for finding in grave[:3])}{more}"
 
 
 def revision_key(window: Window, *, input_digest: str, config_digest: str, baseline_digest: str) -> str:
@@ -394,9 +400,6 @@ def revision_key(window: Window, *, input_digest: str, config_digest: str, basel
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
-
-def _label(finding: Finding) -> str:
-    return f"{finding.check}({finding.scope})" if finding.scope else finding.check
 
 
 # ---------------------------------------------------------------- baseline

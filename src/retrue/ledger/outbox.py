@@ -188,4 +188,5 @@ def _read(row: Row[tuple[object, ...]], *, attempts: int) -> OutboxRow:
         created_at=row.created_at,
         next_attempt_at=row.next_attempt_at,
         error=row.error,
+        result=row.result or {},
     )

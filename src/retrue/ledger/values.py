@@ -72,6 +72,7 @@ class OutboxRow:
     created_at: datetime
     next_attempt_at: datetime
     error: str
+    result: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class Judged:
             "new": self.revision.new,
             "verdict": self.verdict.outcome.value,
             "line": self.verdict.line,
-            "findings": [f"{finding.check}({finding.scope})" for finding in self.verdict.findings],
+            "findings": [finding.label for finding in self.verdict.findings],
             "model_version": self.verdict.model_version,
             "mlflow_run_id": self.revision.mlflow_run_id,
             "retrain": self.revision.decision.retrain_reason,
