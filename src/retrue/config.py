@@ -16,6 +16,8 @@ from retrue.errors import ConfigError
 from retrue.metrics import METRICS, greater_is_better
 from retrue.windows import Grid, Window, check_name
 
+GATE_BLOCKS_MIN = 10  # fewer say too little of how much blocks differ
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -31,6 +33,29 @@ def parse_duration(text: object) -> timedelta:
     if not match:
         raise ValueError(f"a duration is a whole number and one of s m h d w, such as 7d, not {text!r}")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a length as ``parse_duration`` reads it, in the largest unit that keeps it whole.
+
+    >>> duration_text(timedelta(hours=36)), duration_text(timedelta(weeks=2))
+    ('36h', '2w')
+    """
+    seconds = int(length.total_seconds())
+    unit = max((unit for unit, size in _UNITS.items() if seconds % size == 0), key=_UNITS.__getitem__)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+def _parse_resample(text: object) -> object:
+    if text == "rows":
+        return text
+    try:
+        length = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"write rows, or how long a block lasts, such as 1d, not {text!r}") from error
+    if not length:
+        raise ValueError("a block lasts longer than nothing: write rows to draw them one by one")
+    return length
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -188,10 +213,16 @@ class GateSettings(Settings):
     The two-sided paired bootstrap interval of its gain must lie above ``min_gain``. A slice refuses when its whole interval
     lies below 0 and its gain below ``-max_slice_loss``: worse beyond noise, and by more than is tolerated. Slices with fewer
     than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
+
+    ``resample`` is what the bootstrap draws: blocks of time of this length, whole, or ``rows``, one by one. Rows of one day
+    share its conditions; drawn one by one they pass for more evidence than they are, and a challenger that was lucky on some
+    days is promoted. Blocks should be longer than what their rows share. A gate needs 10 of them; it is refused below that,
+    and a slice that occurs in fewer is left out.
     """
 
     min_gain: Number = 0.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resample: Annotated[timedelta | Literal["rows"], BeforeValidator(_parse_resample)] = timedelta(days=1)
     resamples: int = Field(default=1000, ge=100)
     min_rows: int = Field(default=1000, ge=10)
     slices: tuple[str, ...] = ()
@@ -225,6 +256,16 @@ class RetrainSettings(Settings):
         if train is not None and not re.fullmatch(r"[\w.]+:\w+", train):
             raise ValueError(f"write it as module:function, not {train!r}")
         return train
+
+    @model_validator(mode="after")
+    def _holds_enough_blocks(self) -> Self:
+        block = self.gate.resample
+        if block != "rows" and self.holdout < GATE_BLOCKS_MIN * block:
+            raise ValueError(
+                f"holdout {duration_text(self.holdout)} holds fewer than the {GATE_BLOCKS_MIN} blocks of"
+                f" {duration_text(block)} that the gate needs: lengthen it or set gate.resample"
+            )
+        return self
 
 
 class NotifySettings(Settings):

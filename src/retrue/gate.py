@@ -2,6 +2,7 @@
 
 Both models are compared on every bootstrap resample of the same rows, so what the rows have in common cancels. The
 interval of the gain is two-sided: at a confidence of 0.95 a challenger that is no better passes in about 2.5 % of gates.
+Rows of one day share its conditions, so whole blocks of time are drawn (``resample``), not rows as if each were a case of its own.
 One look: gating the same challenger again on more rows adds a chance each time.
 
 A slice refuses when its whole interval lies below 0 and its gain below ``-max_slice_loss``: it is worse beyond noise, and by
@@ -19,17 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from retrue.config import GateSettings
+from retrue.config import GATE_BLOCKS_MIN, GateSettings, duration_text
 from retrue.labelled import Array, LabelledRows, NotMeasurableError, as_array, find_nulls, read_labelled
 from retrue.metrics import NEED_SCORE, greater_is_better, improvement
 from retrue.results import GateResult, Interval, SliceComparison
-from retrue.scoring import interval_of, resampler, resamples_of, undefined, value_of
+from retrue.scoring import Positions, interval_of, number_blocks, resampler, resamples_of, undefined, value_of
 
 log = logging.getLogger(__name__)
 
 SLICE_CHARACTERS_MAX = 40
-
-Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
 def judge_challenger(
@@ -40,6 +39,7 @@ def judge_challenger(
     champion: ArrayLike,
     challenger: ArrayLike,
     settings: GateSettings,
+    times: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     slices: Mapping[str, ArrayLike] | None = None,
     positive_label: str | int = 1,
@@ -55,17 +55,32 @@ def judge_challenger(
             scores, else predictions. A missing or non-finite answer of either model refuses the challenger.
         challenger: The candidate's answers, likewise.
         settings: ``min_gain`` and ``max_slice_loss`` are in units of the metric.
+        times: When each row happened, without a zone, on the clock whose days are meant. Only ``resample: rows`` does without.
         weights: 1 / inclusion probability of each row; None for equal ones.
-        slices: Column to its value in each row. Values with fewer than ``min_slice_rows`` rows, or on which the metric has no
-            value, are not judged.
+        slices: Column to its value in each row. Values with fewer than ``min_slice_rows`` rows, in fewer than 10 blocks, or on
+            which the metric has no value, are not judged.
         seed: The same rows in any order and the same seed give the same result.
+
+    Raises:
+        ValueError: Blocks are to be drawn and there are no ``times``.
     """
+    if settings.resample != "rows" and times is None:
+        raise ValueError(f"blocks of {duration_text(settings.resample)} need the rows' times")
+    resample = "rows" if settings.resample == "rows" else duration_text(settings.resample)
     try:
-        pair = _read_pair(metric, task, labels, champion, challenger, weights, slices or {}, positive_label, settings)
+        pair = _read_pair(
+            metric, task, labels, champion, challenger, weights, slices or {}, positive_label, settings, times
+        )
     except NotMeasurableError as reason:
-        rows = int((~find_nulls(as_array(labels))).sum())
         return GateResult(
-            metric=metric, rows=rows, champion=None, challenger=None, gain=None, slices=(), refusals=(str(reason),)
+            metric=metric,
+            rows=int((~find_nulls(as_array(labels))).sum()),
+            champion=None,
+            challenger=None,
+            gain=None,
+            slices=(),
+            refusals=(str(reason),),
+            resample=resample,
         )
     groups = {"": np.arange(pair.rows), **dict(_slices(metric, pair, settings))}
     gains = _gains(metric, pair, groups, settings, seed)
@@ -81,6 +96,8 @@ def judge_challenger(
         gain=overall,
         slices=compared,
         refusals=(*_refuse_gain(metric, overall, settings), *_refuse_slices(metric, compared, settings)),
+        resample=resample,
+        blocks=pair.blocks_of(groups[""]),
     )
 
 
@@ -90,10 +107,15 @@ class _Pair:
     challenger: LabelledRows
     values: tuple[float, float]
     slices: Mapping[str, np.ndarray[Any, np.dtype[np.object_]]]
+    blocks: Positions | None
 
     @property
     def rows(self) -> int:
         return len(self.champion.truth)
+
+    def blocks_of(self, rows: Positions) -> int | None:
+        """Return in how many blocks some rows lie, None where rows are drawn one by one."""
+        return None if self.blocks is None else len(np.unique(self.blocks[rows]))
 
 
 def _read_pair(
@@ -106,10 +128,12 @@ def _read_pair(
     slices: Mapping[str, ArrayLike],
     positive_label: str | int,
     settings: GateSettings,
+    times: ArrayLike | None,
 ) -> _Pair:
     arrived = ~find_nulls(as_array(labels))
     if arrived.sum() < settings.min_rows:
         raise NotMeasurableError(f"{arrived.sum():,} labelled rows, at least {settings.min_rows:,} are needed")
+    blocks = None if times is None else _read_blocks(as_array(times)[arrived], settings)
     truth = as_array(labels)[arrived]
     weight = None if weights is None else as_array(weights)[arrived]
     answers = {"champion": as_array(champion)[arrived], "challenger": as_array(challenger)[arrived]}
@@ -118,6 +142,8 @@ def _read_pair(
     )
     named = {column: _texts(as_array(values)[arrived]) for column, values in sorted(slices.items())}
     codes = [np.unique(values.astype(str), return_inverse=True)[1] for values in named.values()]
+    if blocks is not None:
+        codes.append(blocks)
     order = np.lexsort([*codes, *after.columns, *before.columns])
     before, after = before.take(order), after.take(order)
     values = (value_of(metric, before), value_of(metric, after))
@@ -126,7 +152,21 @@ def _read_pair(
             f"{metric} is not finite: {values[0]:g} of the champion, {values[1]:g} of the challenger"
         )
     ordered = {column: texts[order] for column, texts in named.items()}
-    return _Pair(champion=before, challenger=after, values=values, slices=ordered)
+    blocks = None if blocks is None else blocks[order]
+    return _Pair(champion=before, challenger=after, values=values, slices=ordered, blocks=blocks)
+
+
+def _read_blocks(times: ArrayLike, settings: GateSettings) -> Positions | None:
+    if settings.resample == "rows":
+        return None
+    blocks = number_blocks(times, settings.resample)
+    found = len(np.unique(blocks))
+    if found < GATE_BLOCKS_MIN:
+        raise NotMeasurableError(
+            f"labelled rows in only {found} blocks of {duration_text(settings.resample)}, at least {GATE_BLOCKS_MIN} are"
+            " needed: wait for more labels, lengthen retrain.holdout, or shorten retrain.gate.resample"
+        )
+    return blocks
 
 
 def _read_model(
@@ -164,6 +204,9 @@ def _slices(metric: str, pair: _Pair, settings: GateSettings) -> Iterator[tuple[
             rows = np.flatnonzero(codes == number)
             name = f"{column}={str(names[number])[:SLICE_CHARACTERS_MAX]}"
             why = undefined(metric, pair.champion.take(rows)) or undefined(metric, pair.challenger.take(rows))
+            blocks = pair.blocks_of(rows)
+            if blocks and blocks < GATE_BLOCKS_MIN:
+                why = why or f"its rows lie in {blocks} blocks, at least {GATE_BLOCKS_MIN} are needed"
             if why:
                 log.info("a slice of %s is not judged: %s", column, why)
             else:
@@ -178,14 +221,15 @@ def _gains(
     compute = {name: [resampler([metric], each) for each in both] for name, both in models.items()}
     drawn: dict[str, list[Array]] = {name: [] for name in groups}
     greater = greater_is_better(metric)
-    for counts in resamples_of(pair.rows, count=settings.resamples, seed=seed):
+    for counts in resamples_of(pair.rows, count=settings.resamples, seed=seed, blocks=pair.blocks):
         for name, rows in groups.items():
             own = counts[:, rows] if name else counts
             before, after = (each(own)[metric] for each in compute[name])
             drawn[name].append(after - before if greater else before - after)
     gains: dict[str, Interval | None] = {}
     for name, (champion, challenger) in models.items():
-        bounds = interval_of(np.concatenate(drawn[name]), settings.confidence)
+        blocks = pair.blocks_of(groups[name])
+        bounds = interval_of(np.concatenate(drawn[name]), settings.confidence, blocks=blocks)
         old, new = (value_of(metric, champion), value_of(metric, challenger)) if name else pair.values
         gain = improvement(metric, before=old, after=new)
         gains[name] = (

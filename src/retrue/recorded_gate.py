@@ -36,6 +36,8 @@ def gate_html(gate: GateResult) -> str:
 def _metrics(gate: GateResult) -> Iterator[tuple[str, float]]:
     yield "gate.passed", gate.passed
     yield "gate.rows", gate.rows
+    if gate.blocks is not None:
+        yield "gate.blocks", gate.blocks
     if gate.champion is not None:
         yield "gate.champion", gate.champion
     if gate.challenger is not None:
@@ -63,7 +65,14 @@ def _comparison(gate: GateResult) -> str:
     return (
         f"<p>{escape(gate.metric)} on the same rows: champion {gate.champion:.4f}, challenger {gate.challenger:.4f}.</p>"
         f"<table><tr><th>slice<th>rows<th>gain<th>{gate.gain.confidence:.0%} interval{rows}</table>"
+        f"<p>Intervals: bootstrap of {_drawn(gate)}, the same draws for both.</p>"
     )
+
+
+def _drawn(gate: GateResult) -> str:
+    if gate.blocks is None:
+        return "rows, as if each were independent of the others"
+    return f"{gate.blocks:,} blocks of {escape(gate.resample)}, each with all its rows"
 
 
 _PAGE = """\

@@ -451,6 +451,8 @@ class GateResult:
     """Whether a challenger may serve: the paired gain on the same rows, slice by slice, and the refusals, if any.
 
     ``champion``, ``challenger`` and ``gain`` are None where the two could not be compared; there is a refusal then.
+    ``resample`` is what the intervals are drawn from: ``rows``, or the length of the blocks of time that were drawn whole, such
+    as ``1d``. ``blocks`` counts those; it is None with ``rows``, and where the two could not be compared.
     """
 
     metric: str
@@ -460,6 +462,8 @@ class GateResult:
     gain: Interval | None
     slices: tuple[SliceComparison, ...]
     refusals: tuple[str, ...]
+    resample: str = "rows"
+    blocks: int | None = None
 
     def __post_init__(self) -> None:
         _refuse_nan("gate", champion=self.champion, challenger=self.challenger)

@@ -8,12 +8,15 @@ one sort. The tests hold these against scikit-learn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from retrue.labelled import Array, LabelledRows
+from retrue.labelled import Array, LabelledRows, NotMeasurableError
 
+Positions = np.ndarray[Any, np.dtype[np.intp]]
 Resampled = Callable[[Array], dict[str, Array]]
 
 CHUNK_CELLS = 200_000  # counts held at once: 1.6 MB stays in a processor's cache
@@ -70,18 +73,45 @@ def value_of(metric: str, rows: LabelledRows) -> float:
         return float(compute[metric]())
 
 
-def resamples_of(rows: int, *, count: int, seed: int) -> Iterator[Array]:
-    """Yield blocks of resamples, shape (some, rows): how often each row was drawn, with replacement.
+def number_blocks(times: ArrayLike, length: timedelta) -> Positions:
+    """Return the number of each row's block of time, from 0, gaps closed; blocks start at multiples of ``length`` since 1970.
 
-    >>> block = next(resamples_of(5, count=3, seed=0))
-    >>> block.shape, block.sum(axis=1).tolist()
+    Raises:
+        NotMeasurableError: A row has no time.
+
+    >>> number_blocks(np.array(["2013-04-04T05", "2013-04-09T23", "2013-04-04T23"], "M8[h]"), timedelta(days=1)).tolist()
+    [0, 1, 0]
+    """
+    moments = np.asarray(times, dtype="datetime64[us]")
+    absent = int(np.isnat(moments).sum())
+    if absent:
+        raise NotMeasurableError(f"{absent:,} of {len(moments):,} labelled rows have no time")
+    numbers = (moments - np.datetime64(0, "us")) // np.timedelta64(length)
+    return np.unique(numbers, return_inverse=True)[1]
+
+
+def resamples_of(rows: int, *, count: int, seed: int, blocks: Positions | None = None) -> Iterator[Array]:
+    """Yield resamples in chunks of shape (some, rows): how often each row was drawn, with replacement.
+
+    Args:
+        rows: How many there are.
+        count: Resamples in all.
+        seed: Of the draws.
+        blocks: Number of each row's block, from 0: blocks are drawn, and every row of one comes along. None draws rows.
+
+    >>> chunk = next(resamples_of(5, count=3, seed=0))
+    >>> chunk.shape, chunk.sum(axis=1).tolist()
     ((3, 5), [5.0, 5.0, 5.0])
+    >>> next(resamples_of(5, count=2, seed=1, blocks=np.array([0, 0, 1, 1, 2]))).tolist()
+    [[1.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0, 2.0]]
     """
     rng = np.random.default_rng(seed)
+    units = rows if blocks is None else int(blocks.max()) + 1
     step = max(1, CHUNK_CELLS // rows)
     for start in range(0, count, step):
-        drawn = (rng.integers(0, rows, rows, dtype=np.int32) for _ in range(min(step, count - start)))
-        yield np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(float)
+        drawn = (rng.integers(0, units, units, dtype=np.int32) for _ in range(min(step, count - start)))
+        counts = np.stack([np.bincount(each, minlength=units) for each in drawn]).astype(float)
+        yield counts if blocks is None else np.take(counts, blocks, axis=1)
 
 
 def resampler(metrics: Sequence[str], rows: LabelledRows) -> Resampled:
@@ -103,13 +133,27 @@ def resampler(metrics: Sequence[str], rows: LabelledRows) -> Resampled:
     return compute
 
 
-def interval_of(values: Array, confidence: float) -> tuple[float, float] | None:
-    """Return the two-sided percentile interval of resampled values, None where fewer than half have one."""
+def interval_of(values: Array, confidence: float, *, blocks: int | None = None) -> tuple[float, float] | None:
+    """Return the two-sided percentile interval of resampled values, None where fewer than half have one.
+
+    ``blocks`` is how many were drawn from, at least 2: the interval is then Hesterberg's expanded one, as wide as Student's t
+    asks for that few. A plain percentile interval of 10 blocks misses the truth twice as often as it says.
+    """
     found = values[np.isfinite(values)]
     if len(found) * 2 < len(values):
         return None
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    tail = (1 - confidence) / 2
+    if blocks is not None:
+        tail = _expanded(tail, blocks)
+    low, high = np.quantile(found, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _expanded(tail: float, blocks: int) -> float:
+    """Return the share of resamples to leave out on each side (Hesterberg, The American Statistician 69, 2015)."""
+    from scipy import stats
+
+    return float(stats.norm.sf(np.sqrt(blocks / (blocks - 1)) * stats.t.isf(tail, blocks - 1)))
 
 
 # ---------------------------------------------------------------- metrics made of sums

@@ -151,6 +151,7 @@ def compare(
         champion=champion,
         challenger=predict(estimator, later.inputs, settings).judged(settings.metric),
         settings=retrain.gate,
+        times=later.frame["time"].dt.tz_convert(settings.window.timezone).dt.tz_localize(None),
         weights=later.frame.get("sample_weight"),
         slices={name: later.frame[name] for name in retrain.gate.slices},
         positive_label=settings.performance.positive_label,

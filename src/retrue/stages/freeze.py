@@ -105,7 +105,7 @@ def freeze(
             [*columns, *(name for name in RECORD_COLUMNS if name in frame.columns and name not in columns)]
         ],
         profile=profile,
-        thresholds=drift_thresholds(profile, settings.drift),
+        thresholds=drift_thresholds(profile, settings),
         performance=_performance(frame, settings),
         provenance=Provenance(
             source=source,

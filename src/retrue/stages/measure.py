@@ -18,12 +18,20 @@ from retrue.errors import BaselineError, ConfigError
 from retrue.findings import LABELS_WAITING
 from retrue.judge import blocking_reasons
 from retrue.performance import measure_performance
-from retrue.results import Baseline, DriftResult, Measurements, RealisedPerformance, Unmeasured, revision_key
+from retrue.results import (
+    Baseline,
+    ColumnKind,
+    DriftResult,
+    Measurements,
+    RealisedPerformance,
+    Unmeasured,
+    revision_key,
+)
 from retrue.schema import compare_schema
 from retrue.sources.files import pull_window
 from retrue.sources.pulled import PulledWindow
 from retrue.stages.steps import Step, directly
-from retrue.thresholds import drift_thresholds
+from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
 from retrue.windows import Window
 
 if TYPE_CHECKING:
@@ -161,16 +169,22 @@ def _measure_in_engine(measured: Measurements, opened: OpenWindow, baseline: Bas
 
 def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     settings = opened.settings.drift
-    thresholds = drift_thresholds(baseline.profile, settings)
-    kinds = {name: baseline.profile.columns[name].kind for name in thresholds}
-    present = [name for name in thresholds if name in opened.pulled.columns]
+    kinds = drift_kinds(baseline.profile, opened.settings)
+    present = [name for name in kinds if name in opened.pulled.columns]
     return measure_drift(
-        _reference(opened, baseline, list(thresholds)),
-        opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present),
-        thresholds,
+        _as_kinds(_reference(opened, baseline, list(kinds)), kinds),
+        _as_kinds(opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present), kinds),
+        drift_thresholds(baseline.profile, opened.settings),
         kinds,
         title=f"{opened.window.name}, version {opened.model_version}",
     )
+
+
+def _as_kinds(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> pd.DataFrame:
+    """Return the frame with predicted classes as text, where they are to be compared as such."""
+    if kinds.get(PREDICTION) is not ColumnKind.TEXT or PREDICTION not in frame.columns:
+        return frame
+    return frame.assign(**{PREDICTION: frame[PREDICTION].astype("string")})
 
 
 def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd.DataFrame:
