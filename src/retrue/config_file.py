@@ -146,14 +146,16 @@ def _first_refusal(error: ValidationError, lines: Mapping[Key, int], file: Path)
 def _valid_keys(parent: Key) -> list[str]:
     block: type[Settings] | None = Project
     for part in parent:
-        if block is Project and part == "models":
-            continue
-        block = ModelSettings if block is Project else _block_of(block, part)
+        block = _block_of(block, part)
     return [name for name in block.model_fields if name != "root"] if block is not None else []
 
 
 def _block_of(block: type[Settings] | None, part: str) -> type[Settings] | None:
     """Return the block under a key; the values of a mapping of blocks share one, whatever their names."""
+    if block is Project and part == "models":
+        return _Models
+    if block is _Models:
+        return ModelSettings
     if block is DriftSettings and part == "columns":
         return _ColumnOverrides
     if block is _ColumnOverrides:
@@ -163,6 +165,10 @@ def _block_of(block: type[Settings] | None, part: str) -> type[Settings] | None:
     annotation = block.model_fields[part].annotation
     candidates = (annotation, *getattr(annotation, "__args__", ()))
     return next((each for each in candidates if isinstance(each, type) and issubclass(each, Settings)), None)
+
+
+class _Models(Settings):
+    """Stands for ``models``, whose keys are model names."""
 
 
 class _ColumnOverrides(Settings):

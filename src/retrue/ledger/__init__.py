@@ -1,6 +1,8 @@
 """The ledger: what was judged, decided and sent. The only importer of SQLAlchemy and Alembic."""
 
+from retrue.ledger.complaints import News
 from retrue.ledger.ledger import Ledger
+from retrue.ledger.purges import Receipt, Trace
 from retrue.ledger.values import (
     EXTERNAL,
     Digest,
@@ -20,8 +22,11 @@ __all__ = [
     "Ledger",
     "ModelVersion",
     "Mute",
+    "News",
     "OutboxRow",
     "Promotion",
+    "Receipt",
     "RetrainRequest",
     "Revision",
+    "Trace",
 ]

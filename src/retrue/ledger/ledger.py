@@ -14,10 +14,12 @@ from retrue.config import ModelSettings
 from retrue.decide import Render
 from retrue.errors import LedgerError
 from retrue.ledger.commit import Entry, check_token, claim_window, newest_revisions, write_revision
+from retrue.ledger.complaints import Complaints
 from retrue.ledger.digests import Digests
 from retrue.ledger.incidents import Incidents
 from retrue.ledger.models import Models
 from retrue.ledger.outbox import Outbox
+from retrue.ledger.purges import Purges
 from retrue.ledger.requests import RetrainRequests
 from retrue.ledger.schema import metrics, revisions, windows
 from retrue.ledger.store import Store, open_store
@@ -40,6 +42,8 @@ class Ledger:
         self.requests = RetrainRequests(store)
         self.models = Models(store)
         self.digests = Digests(store)
+        self.complaints = Complaints(store)
+        self.purges = Purges(store)
 
     @classmethod
     def open(cls, url: str, *, root: Path) -> Self:

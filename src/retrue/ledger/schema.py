@@ -28,9 +28,10 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0001"  # the newest migration
+HEAD = "0002"  # the newest migration
 VERSION_TABLE = "retrue_version"
 IN_FLIGHT = text("state IN ('open', 'claimed')")
+UNRESOLVED = text("resolved_at IS NULL")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -266,4 +267,40 @@ outbox = Table(
     Column("error", SafeText, nullable=False),
     Index("ix_retrue_outbox_state_next_attempt_at", "state", "next_attempt_at"),
     Index("ix_retrue_outbox_lane_state", "lane", "state"),
+)
+
+complaints = Table(
+    "retrue_complaints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(64), nullable=False),  # empty where it concerns the whole project
+    Column("check_name", SafeText, nullable=False),
+    Column("subject", SafeText, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("message", SafeText, nullable=False),
+    Column("next_step", SafeText, nullable=False),
+    Column("told", JSON, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("resolved_at", UtcTime),
+    Index(
+        "uq_retrue_complaints_open",
+        "model",
+        "check_name",
+        "subject",
+        unique=True,
+        sqlite_where=UNRESOLVED,
+        postgresql_where=UNRESOLVED,
+    ),
+)
+
+purges = Table(
+    "retrue_purges",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _model(),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("planned", JSON, nullable=False),
+    Column("removed", JSON, nullable=False),
+    Column("oldest_kept", JSON, nullable=False),
 )

@@ -184,7 +184,10 @@ def _as_kinds(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> pd.DataFr
     """Return the frame with predicted classes as text, where they are to be compared as such."""
     if kinds.get(PREDICTION) is not ColumnKind.TEXT or PREDICTION not in frame.columns:
         return frame
-    return frame.assign(**{PREDICTION: frame[PREDICTION].astype("string")})
+    classes = frame[PREDICTION]
+    if classes.dtype.kind in "iuf":  # 1 and 1.0 are one class
+        classes = classes.map("{:g}".format, na_action="ignore")
+    return frame.assign(**{PREDICTION: classes.astype("string")})
 
 
 def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd.DataFrame:
