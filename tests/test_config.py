@@ -74,6 +74,28 @@ def test_a_refusal_names_line_key_and_the_nearest_valid_one(
     assert f"retrue.yaml:{line}" in str(error)
 
 
+@pytest.mark.parametrize(("written", "read"), [("rows", "rows"), ("1d", timedelta(days=1)), ("6h", timedelta(hours=6))])
+def test_a_gate_draws_rows_or_blocks_of_time(tmp_path: Path, written: str, read: object) -> None:
+    retrain = load(tmp_path, GOOD + f"      gate: {{resample: {written}}}\n").model("flight-delay").retrain
+    assert retrain is not None
+    assert retrain.gate.resample == read
+
+
+@pytest.mark.parametrize(
+    ("added", "reason"),
+    [
+        ("gate: {resample: days}", "write rows, or how long a block lasts, such as 1d, not 'days'"),
+        ("gate: {resample: 0d}", "a block lasts longer than nothing"),
+        ("holdout: 7d", "holdout 1w holds fewer than the 10 blocks of 1d that the gate needs"),
+        ("gate: {resample: 1w}", "holdout 2w holds fewer than the 10 blocks of 1w"),
+    ],
+)
+def test_blocks_that_no_gate_could_use_are_refused_when_the_file_is_read(
+    tmp_path: Path, added: str, reason: str
+) -> None:
+    assert reason in str(refusal(tmp_path, GOOD + f"      {added}\n"))
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "A"])
 def test_a_model_name_that_could_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RetrueError, match="refused"):
@@ -124,3 +146,19 @@ def test_the_judging_digest_moves_with_a_threshold_but_not_with_a_receiver(tmp_p
     louder = load(tmp_path, GOOD + "    notify: {critical: [slack-webhook/oncall]}\n").model("flight-delay")
     assert settings.judging_digest(b"") == louder.judging_digest(b"")
     assert len({settings.judging_digest(b""), stricter.judging_digest(b""), settings.judging_digest(b"suite")}) == 3
+
+
+def test_retention_has_defaults_and_null_keeps_for_ever(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).retention.reports == timedelta(days=90)
+    retention = load(tmp_path, GOOD + "retention: {reports: 1d, mlflow: null}\n").retention
+    assert (retention.reports, retention.mlflow, retention.outbox) == (timedelta(days=1), None, timedelta(days=90))
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "hint"),
+    [("{report: 1d}", "retention.report", "'reports'"), ("{reports: 0d}", "retention.reports", "at least 1d")],
+)
+def test_a_retention_is_refused_with_its_place(tmp_path: Path, block: str, key: str, hint: str) -> None:
+    refused = refusal(tmp_path, GOOD + f"retention: {block}\n")
+    assert (refused.line, refused.key) == (GOOD.count("\n") + 1, key)
+    assert hint in str(refused)

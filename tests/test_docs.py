@@ -42,7 +42,7 @@ def is_explained(key: str) -> bool:
         (each for each in CONFIGURATION.splitlines() if f"`{key}`" in each or f"`.{last}`" in each and parent in each),
         "",
     )
-    return bool(line) or any(line.startswith(f"| `{key}.") for line in CONFIGURATION.splitlines())
+    return bool(line) or f"`{parent}`" in CONFIGURATION
 
 
 @pytest.mark.parametrize("name", sorted(get_command(app).commands))  # type: ignore[attr-defined]

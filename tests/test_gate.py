@@ -1,20 +1,23 @@
 """The gate lets through what is better, refuses what is not, harms a slice or is broken, and says why."""
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, norm, t
 
 from retrue.config import GateSettings
 from retrue.gate import judge_challenger
 from retrue.metrics import METRICS
 from retrue.results import GateResult
+from retrue.scoring import interval_of
 
 ROWS = 400
-SETTINGS = GateSettings(min_rows=100, resamples=200, min_slice_rows=50)
+SETTINGS = GateSettings(resample="rows", min_rows=100, resamples=200, min_slice_rows=50)
+BY_DAY = SETTINGS.model_copy(update={"resample": timedelta(days=1), "resamples": 400})
 
 
 def sigmoid(margin: np.ndarray) -> np.ndarray:
@@ -90,6 +93,105 @@ def test_a_gain_below_the_least_asked_for_is_refused_and_a_small_loss_may_be_all
     assert judge(labels, champion, better).passed
     assert not judge(labels, champion, better, settings=SETTINGS.model_copy(update={"min_gain": 0.3})).passed
     assert judge(labels, champion, champion, settings=SETTINGS.model_copy(update={"min_gain": -0.01})).passed
+
+
+# ---------------------------------------------------------------- days
+
+
+def weathered(
+    seed: int, *, days: int = 20, noise: float = 1.0, rows: int = ROWS, swing: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """``world`` on some days, and the times of its rows; each day moves the scores of both models, each its own way."""
+    labels, champion, challenger = world(seed, rows=rows, noise=noise)
+    rng = np.random.default_rng([seed, 1])
+    day = rng.integers(0, days, rows)
+    moved = [
+        sigmoid(np.log(each / (1 - each)) + rng.normal(0, swing, days)[day] * labels) for each in (champion, challenger)
+    ]
+    times = np.datetime64("2013-04-04") + (day * 24 + rng.integers(0, 24, rows)) * np.timedelta64(1, "h")
+    return labels, *moved, times
+
+
+@pytest.mark.parametrize(("metric", "days"), [("roc_auc", 10), ("log_loss", 20)])
+def test_a_gate_of_days_is_not_fooled_by_lucky_days_as_a_gate_of_rows_is(metric: str, days: int) -> None:
+    gates, promoted = 150, {"rows": 0, "days": 0}
+    for seed in range(gates):
+        *pair, times = weathered(seed, days=days)
+        promoted["rows"] += judge(*pair, metric, seed=seed).passed
+        promoted["days"] += judge(*pair, metric, seed=seed, times=times, settings=BY_DAY).passed
+    bound = binom.ppf(0.999, gates, (1 - BY_DAY.confidence) / 2)
+    assert promoted["days"] <= bound < promoted["rows"], promoted
+
+
+def test_a_gate_says_how_many_blocks_its_intervals_are_drawn_from() -> None:
+    *pair, times = weathered(0)
+    by_rows, by_days = judge(*pair, times=times), judge(*pair, times=times, settings=BY_DAY)
+    assert (by_rows.resample, by_rows.blocks) == ("rows", None)
+    assert (by_days.resample, by_days.blocks) == ("1d", 20)
+    assert by_days.refusals[0].endswith("and the interval over 20 blocks of 1d must lie above 0")
+    assert by_rows.gain is not None
+    assert by_days.gain is not None
+    assert by_rows.gain.value == by_days.gain.value
+    assert by_days.gain.low < by_rows.gain.low
+
+
+def test_too_few_days_refuse_with_the_number() -> None:
+    *pair, times = weathered(0, days=9)
+    (refusal,) = judge(*pair, times=times, settings=BY_DAY).refusals
+    assert refusal.startswith("labelled rows in only 9 blocks of 1d, at least 10 are needed")
+    by_hour = BY_DAY.model_copy(update={"resample": timedelta(hours=1)})
+    assert (judge(*pair, times=times, settings=by_hour).blocks or 0) > 100
+
+
+def test_days_without_labels_are_no_blocks() -> None:
+    labels, champion, challenger, times = weathered(0, days=12)
+    unknown = np.where(times < np.datetime64("2013-04-06"), np.nan, labels)
+    assert judge(unknown, champion, challenger, times=times, settings=BY_DAY).blocks == 10
+
+
+def test_a_row_without_a_time_refuses_and_no_times_at_all_are_a_mistake_of_the_caller() -> None:
+    *pair, times = weathered(0)
+    times[3] = np.datetime64("NaT")
+    assert judge(*pair, times=times, settings=BY_DAY).refusals == ("1 of 400 labelled rows have no time",)
+    with pytest.raises(ValueError, match="need the rows' times"):
+        judge(*pair, settings=BY_DAY)
+
+
+def test_a_slice_that_occurs_on_few_days_is_left_out() -> None:
+    *pair, times = weathered(0)
+    season = np.where(times < np.datetime64("2013-04-13"), "nine days", "eleven days")
+    result = judge(*pair, "log_loss", times=times, slices={"season": season}, settings=BY_DAY)
+    assert [each.name for each in result.slices] == ["season=eleven days"]
+    assert len(judge(*pair, "log_loss", slices={"season": season}).slices) == 2
+
+
+def test_a_slice_is_not_refused_for_one_bad_day() -> None:
+    labels, champion, _ = world(0, rows=4000)
+    day = np.arange(4000) % 20
+    better = np.where(labels == 1, np.maximum(champion, 0.9), champion)
+    bad = (day == 0) & (np.arange(4000) // 20 % 2 == 0)
+    challenger, origin = np.where(bad, 1 - better, champion), np.where(np.arange(4000) // 20 % 2, "a", "b")
+    times = np.datetime64("2013-04-04") + day * np.timedelta64(1, "D")
+    tolerant = {"min_gain": -1.0, "max_slice_loss": 0.0}
+    by_rows, by_days = (each.model_copy(update=tolerant) for each in (SETTINGS, BY_DAY))
+    arguments = {"metric": "log_loss", "times": times, "slices": {"origin": origin}}
+    assert "worse on origin=b" in judge(labels, champion, challenger, settings=by_rows, **arguments).refusals[0]
+    assert judge(labels, champion, challenger, settings=by_days, **arguments).passed
+
+
+def test_an_interval_of_few_blocks_is_as_wide_as_students_t_asks_for() -> None:
+    resampled = norm.ppf((np.arange(100_000) + 0.5) / 100_000) * np.sqrt(9 / 10)
+    assert interval_of(resampled, 0.95, blocks=10) == pytest.approx((-t.isf(0.025, 9), t.isf(0.025, 9)), rel=1e-3)
+    assert interval_of(resampled, 0.95, blocks=100_000) == pytest.approx(interval_of(resampled, 0.95), rel=1e-3)
+
+
+def test_a_real_gain_passes_a_gate_of_days_nearly_always() -> None:
+    gates = 40
+    promoted = 0
+    for seed in range(gates):
+        *pair, times = weathered(seed, rows=1500, noise=0.3, swing=0.2)
+        promoted += judge(*pair, "roc_auc", seed=seed, times=times, settings=BY_DAY).passed
+    assert promoted >= 0.8 * gates, promoted
 
 
 # ---------------------------------------------------------------- slices
@@ -221,3 +323,12 @@ def test_the_order_of_rows_does_not_matter(order: list[int], metric: str) -> Non
     sorted_ = judge(labels, champion, challenger, metric, slices={"origin": origin})
     shuffled = judge(labels[order], champion[order], challenger[order], metric, slices={"origin": origin[order]})
     assert shuffled == sorted_
+
+
+@settings(max_examples=5, deadline=None)
+@given(order=st.permutations(range(ROWS)))
+def test_the_order_of_rows_of_one_day_or_another_does_not_matter(order: list[int]) -> None:
+    labels, champion, challenger, times = weathered(0)
+    champion, challenger = (np.round(each, 1) for each in (champion, challenger))
+    sorted_ = judge(labels, champion, challenger, times=times, settings=BY_DAY)
+    assert judge(labels[order], champion[order], challenger[order], times=times[order], settings=BY_DAY) == sorted_

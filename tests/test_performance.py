@@ -96,6 +96,31 @@ def test_a_resample_has_the_value_scikit_learn_gives_for_its_rows(task: str, met
     assert found == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(("task", "metric"), ALL)
+def test_a_resample_of_blocks_has_the_value_scikit_learn_gives_for_the_rows_of_the_drawn_blocks(
+    task: str, metric: str
+) -> None:
+    columns = {name: None if each is None else np.asarray(each, dtype=float) for name, each in drawn(task).items()}
+    absent = np.full(ROWS, np.nan)
+    rows = LabelledRows(
+        truth=columns["labels"],
+        predicted=columns["predictions"],
+        score=absent if columns["scores"] is None else columns["scores"],
+        weight=columns["weights"],
+    )
+    blocks = np.random.default_rng(1).integers(0, 12, ROWS)
+    (counts,) = resamples_of(ROWS, count=5, seed=3, blocks=blocks)
+    picks = [np.random.default_rng(3).integers(0, 12, 12, dtype=np.int32)]
+    assert (counts[0] == np.bincount(picks[0], minlength=12)[blocks]).all()
+    found = resampler(list(METRICS[task]), rows)(counts)[metric]
+    members = [np.flatnonzero(blocks == number) for number in range(12)]
+    taken = [
+        np.concatenate([members[number] for number in range(12) for _ in range(int(each[members[number][0]]))])
+        for each in counts
+    ]
+    assert found == pytest.approx([value_of(metric, rows.take(each)) for each in taken], rel=1e-9)
+
+
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     trials = 200
     covered = 0

@@ -216,6 +216,15 @@ def test_a_gate_is_recorded_with_its_slices_and_refusals() -> None:
     assert "<b>" not in page
 
 
+def test_a_gate_records_what_its_intervals_are_drawn_from() -> None:
+    by_day = replace(GATE, resample="1d", blocks=21)
+    assert gate_metrics(by_day)["gate.blocks"] == 21
+    assert "gate.blocks" not in gate_metrics(GATE)
+    assert json.loads(json.dumps(gate_json(by_day, None)))["gate"]["blocks"] == 21
+    assert "bootstrap of 21 blocks of 1d" in gate_html(by_day)
+    assert "as if each were independent" in gate_html(GATE)
+
+
 def test_a_challenger_that_could_not_be_compared_is_recorded_without_numbers() -> None:
     refused = replace(GATE, champion=None, challenger=None, gain=None, slices=(), refusals=("12 rows are too few",))
     assert gate_metrics(refused) == {"gate.passed": 0.0, "gate.rows": 5000.0}

@@ -405,6 +405,11 @@ class Project(Settings):
         """The folder of everything made at run time."""
         return self.root / ".retrue"
 
+    @property
+    def reports(self) -> Path:
+        """The folder of reports, ``<model>/<window>`` below it."""
+        return self.state / "reports"
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint naming the known word closest to this one, or nothing if none is close."""

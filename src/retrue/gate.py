@@ -84,7 +84,7 @@ def judge_challenger(
         )
     groups = {"": np.arange(pair.rows), **dict(_slices(metric, pair, settings))}
     gains = _gains(metric, pair, groups, settings, seed)
-    overall = gains.pop("")
+    overall, blocks = gains.pop(""), pair.blocks_of(groups[""])
     compared = tuple(
         SliceComparison(name=name, rows=len(groups[name]), gain=gain) for name, gain in gains.items() if gain
     )
@@ -95,9 +95,9 @@ def judge_challenger(
         challenger=pair.values[1],
         gain=overall,
         slices=compared,
-        refusals=(*_refuse_gain(metric, overall, settings), *_refuse_slices(metric, compared, settings)),
+        refusals=(*_refuse_gain(metric, overall, settings, blocks), *_refuse_slices(metric, compared, settings)),
         resample=resample,
-        blocks=pair.blocks_of(groups[""]),
+        blocks=blocks,
     )
 
 
@@ -238,11 +238,12 @@ def _gains(
     return gains
 
 
-def _refuse_gain(metric: str, gain: Interval | None, settings: GateSettings) -> Iterator[str]:
+def _refuse_gain(metric: str, gain: Interval | None, settings: GateSettings, blocks: int | None) -> Iterator[str]:
+    over = "" if settings.resample == "rows" else f" over {blocks} blocks of {duration_text(settings.resample)}"
     if gain is None:
         yield f"the gain in {metric} cannot be bounded: most resamples of these rows have no {metric}"
     elif not gain.low > settings.min_gain:
-        yield f"not shown to be better: {_describe(metric, gain)}, and the interval must lie above {settings.min_gain:g}"
+        yield f"not shown to be better: {_describe(metric, gain)}, and the interval{over} must lie above {settings.min_gain:g}"
 
 
 def _refuse_slices(metric: str, slices: Sequence[SliceComparison], settings: GateSettings) -> Iterator[str]:

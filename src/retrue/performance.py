@@ -1,7 +1,8 @@
 """Realised performance: how good predictions were, once their labels have arrived. Pure.
 
 Values are scikit-learn's, weighted by ``sample_weight``. Intervals are percentile bootstrap intervals of the rows: they hold the
-noise of a finite window, not that of an autocorrelated one.
+noise of a finite window, not that of an autocorrelated one. A window seldom holds the 10 days that drawing days would need (see
+the gate's ``resample``): where rows of one day share its conditions, these intervals are too narrow.
 """
 
 from __future__ import annotations

@@ -401,7 +401,6 @@ def revision_key(window: Window, *, input_digest: str, config_digest: str, basel
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-
 # ---------------------------------------------------------------- baseline
 
 

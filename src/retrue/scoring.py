@@ -103,7 +103,7 @@ def resamples_of(rows: int, *, count: int, seed: int, blocks: Positions | None =
     >>> chunk.shape, chunk.sum(axis=1).tolist()
     ((3, 5), [5.0, 5.0, 5.0])
     >>> next(resamples_of(5, count=2, seed=1, blocks=np.array([0, 0, 1, 1, 2]))).tolist()
-    [[1.0, 1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0, 2.0]]
+    [[0.0, 0.0, 2.0, 2.0, 1.0], [2.0, 2.0, 0.0, 0.0, 1.0]]
     """
     rng = np.random.default_rng(seed)
     units = rows if blocks is None else int(blocks.max()) + 1

@@ -1,7 +1,6 @@
-"""A real MLflow server, started once a session, and a proxy that spoils its answers."""
+"""A proxy before the MLflow server that spoils its answers."""
 
 import http.client
-import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,20 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from retrue.adapters.processes import QUIET
-from retrue.adapters.servers import start_mlflow_server, stop
-
-os.environ.update(QUIET)  # read once, when a tool is first imported
-
 Fault = Callable[[int, str, str], str]
-
-
-@pytest.fixture(scope="session")
-def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an empty MLflow server."""
-    server = start_mlflow_server(tmp_path_factory.mktemp("mlflow"))
-    yield server.url
-    stop(server)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import orjson
 
 from retrue.adapters.record_mlflow import MlflowRecorder, WindowRecord
 from retrue.adapters.registry_mlflow import Alias, MlflowRegistry
-from retrue.ledger import EXTERNAL, Ledger
+from retrue.ledger import Ledger
 
 Carrier = Callable[[Mapping[str, object]], Mapping[str, object]]
 
@@ -54,17 +54,20 @@ def _encoded_names(report_dir: Path) -> Mapping[str, str]:
 def alias_carrier(ledger: Ledger, tracking_uri: str) -> Carrier:
     """Return the carrier that brings a model's aliases to the state that the ledger decided.
 
-    A version that was registered elsewhere has no alias here.
+    A version that was registered elsewhere has no alias here: one that pointed to a version of ours is removed, since that
+    no longer serves. An alias that somebody else set is left alone.
     """
     open_registry = cache(lambda: MlflowRegistry(tracking_uri))
 
     def move(payload: Mapping[str, object]) -> Mapping[str, object]:
         model = str(payload["model"])
+        ours = ledger.models.registered(model)
         moved: dict[str, object] = {}
         for alias, version in cast(Mapping[Alias, str | None], payload["aliases"]).items():
-            if version is None or ledger.models.version(model, version).kind != EXTERNAL:
-                open_registry().move_alias(model, alias, version)
-                moved[alias] = version
+            known = version if version in ours else None
+            if known or open_registry().alias_version(model, alias) in ours:
+                open_registry().move_alias(model, alias, known)
+                moved[alias] = known
         return moved
 
     return move

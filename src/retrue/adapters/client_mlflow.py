@@ -52,6 +52,16 @@ def connect(tracking_uri: str) -> MlflowClient:
         return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
+def check_answer(tracking_uri: str) -> None:
+    """Make sure that MLflow answers, once, within seconds.
+
+    Raises:
+        DeliveryError: It does not, or refuses.
+    """
+    with patience("a look at its experiments"):
+        connect(tracking_uri).search_experiments(max_results=1)
+
+
 @contextmanager
 def patience(what: str) -> Iterator[None]:
     """Let MLflow calls in this block fail soon, and raise one error of ours for all of theirs.

@@ -11,9 +11,10 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,12 +94,19 @@ class MlflowRegistry:
         self._client = connect(tracking_uri)
 
     def register_model(
-        self, model: str, estimator: Any, *, training: TrainingRecord, example: pd.DataFrame | None = None
+        self,
+        model: str,
+        estimator: Any,
+        *,
+        training: TrainingRecord,
+        example: pd.DataFrame | None = None,
+        taken: Collection[str] = (),
     ) -> RegisteredVersion:
         """Log a fitted estimator as the next version of a model, with its training run.
 
         Args:
             example: Some rows of features, for the signature only: they are not stored.
+            taken: Versions that came from elsewhere. MLflow counts from 1 whatever they are called; these are left out.
 
         Raises:
             ModelError: It cannot be written as a skops file of trusted types.
@@ -109,9 +117,9 @@ class MlflowRegistry:
         with patience(f"registration of {model}"):
             experiment_id = open_experiment(self._client, _experiment(model), _NOTE.format(model=model))
             run = self._training_run(experiment_id, model, training)
-            registered = self._version_of(model, run)
+            registered = self._version_of(model, run, taken)
             if registered is None:
-                registered = self._log_model(model, run, estimator, content, example, training)
+                registered = self._log_model(model, run, estimator, content, example, training, taken)
             if run.info.status != "FINISHED":
                 self._finish(registered, training)
         log.info("registered version %s of %s", registered.version, model)
@@ -230,9 +238,10 @@ class MlflowRegistry:
         name = f"{model} training {training.started_at:%Y-%m-%d}"
         return find_or_create_run(self._client, experiment_id, training.key, name=name, start_ms=start_ms, tags=tags)
 
-    def _version_of(self, model: str, run: Run) -> RegisteredVersion | None:
+    def _version_of(self, model: str, run: Run, taken: Collection[str]) -> RegisteredVersion | None:
         """Return what an earlier, interrupted registration of this run came to, if it got as far as a version."""
-        found = again(self._client.search_model_versions, f"run_id = '{run.info.run_id}'")
+        known = again(self._client.search_model_versions, f"run_id = '{run.info.run_id}'")
+        found = [each for each in known if str(each.version) not in taken]
         if not found or "retrue.sha256" not in found[0].tags:
             return None
         return RegisteredVersion(
@@ -250,6 +259,7 @@ class MlflowRegistry:
         content: bytes,
         example: pd.DataFrame | None,
         training: TrainingRecord,
+        taken: Collection[str],
     ) -> RegisteredVersion:
         from mlflow.entities import LoggedModelOutput
 
@@ -264,15 +274,21 @@ class MlflowRegistry:
         again(self._client.finalize_logged_model, logged.model_id, "READY")
         again(self._client.log_outputs, run_id, [LoggedModelOutput(logged.model_id, step=0)])
         self._ensure_registered(model)
-        version = self._client.create_model_version(
+        tags = as_tags({"retrue.sha256": sha256, "retrue.data_digest": training.data_digest})
+        create = partial(
+            self._client.create_model_version,
             model,
             f"models:/{logged.model_id}",
             run_id=run_id,
             await_creation_for=None,
-            tags=as_tags({"retrue.sha256": sha256, "retrue.data_digest": training.data_digest}),
+            tags=tags,
             description=_description(training),
             model_id=logged.model_id,
         )
+        version = create()
+        while str(version.version) in taken:
+            number, version = str(version.version), create()
+            again(self._client.delete_model_version, model, number)
         listed = json.dumps([{"name": model, "version": str(version.version)}])
         again(self._client.set_logged_model_tags, logged.model_id, {"mlflow.modelVersions": listed})
         return RegisteredVersion(model=model, version=str(version.version), run_id=run_id, sha256=sha256)

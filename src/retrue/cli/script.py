@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,19 @@ from typing import Any
 def run_script(flow: Any) -> None:
     """Read the flow's parameters from the command line and run it.
 
-    Without a server the function itself runs: Prefect would start one for a single run, which takes ten seconds.
+    Without a server the function itself runs: Prefect would start one for a single run, which takes ten seconds. With one
+    that `retrue up` keeps here the program starts anew: Prefect, imported already, has read its address from a shell
+    that did not know it.
     """
     import typer
 
     from retrue.workspace import adopt_servers
 
-    run = flow if "PREFECT_API_URL" in adopt_servers(Path()) else flow.fn
+    told = "PREFECT_API_URL" in os.environ
+    known = "PREFECT_API_URL" in adopt_servers(Path())
+    if known and not told:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    run = flow if known else flow.fn
 
     def script(**parameters: Any) -> None:
         state = run(**parameters, **({"return_state": True} if run is flow else {}))

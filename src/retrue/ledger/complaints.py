@@ -47,7 +47,7 @@ class Complaints:
     ) -> News:
         """Make these the complaints there are, and write one message a receiver about what is new, in one transaction.
 
-        Two doctors at once tell it once. A message lies in the outbox under the first model it is about.
+        Two doctors at once tell it once. One message can be about several models: it lies in the outbox under the first by name.
 
         Args:
             found: All that is wrong now.

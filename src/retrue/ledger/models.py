@@ -12,7 +12,7 @@ from retrue.ledger.outbox import add_effects, notices
 from retrue.ledger.requests import check_claim, close_row, request_row
 from retrue.ledger.schema import baselines, models, promotions, versions
 from retrue.ledger.store import Store
-from retrue.ledger.values import ModelVersion, Promotion
+from retrue.ledger.values import EXTERNAL, ModelVersion, Promotion
 from retrue.results import Effect
 
 
@@ -49,6 +49,12 @@ class Models:
         """
         with self._store.read() as connection:
             return self._known(connection, model, version)
+
+    def registered(self, model: str) -> frozenset[str]:
+        """Return a model's versions that are in its registry, not known by their log only."""
+        wanted = select(versions.c.version).where(versions.c.model == model, versions.c.kind != EXTERNAL)
+        with self._store.read() as connection:
+            return frozenset(connection.execute(wanted).scalars())
 
     def version_digest(self, model: str, version: str) -> str:
         """Return the SHA-256 a model file must have before it is loaded.

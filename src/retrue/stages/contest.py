@@ -18,7 +18,8 @@ from retrue.metrics import NEED_SCORE
 from retrue.results import Baseline, GateResult, RetrainCause, Severity
 from retrue.sources.files import pull_window
 from retrue.sources.pulled import PulledWindow
-from retrue.stages.training import LabelledRows, predict
+from retrue.stages.measure import check_columns, rows_served_by
+from retrue.stages.training import LabelledRows, predict, require_columns
 from retrue.windows import Window
 from retrue.workspace import Workspace
 
@@ -46,8 +47,13 @@ def assemble(workspace: Workspace, settings: ModelSettings, retrain: RetrainSett
     if champion is None:
         raise ModelError(f"{cause.model} has no champion to compare with: run `retrue baseline {cause.model}`")
     baseline = read_baseline(workspace.project.baselines, cause.model, champion)
+    check_columns(workspace.project, settings, baseline)
     end = settings.window.grid.floor(cause.as_of - settings.window.settle)
     start = _start(retrain, baseline, end)
+    if start >= end:
+        raise ModelError(
+            f"no window has settled since the baseline of version {champion}, which ends {start:%Y-%m-%d %H:%M} UTC: wait for one"
+        )
     span = Window(model=cause.model, start=start, end=end)
     features = _features(baseline)
     with pull_window(span, settings, root=workspace.project.root, as_of=cause.as_of) as pulled:
@@ -139,8 +145,10 @@ def compare(
 ) -> GateResult:
     later = contest.later
     if workspace.ledger.models.version(model, contest.champion).kind == EXTERNAL:
-        later = LabelledRows(frame=_served_by(contest.champion, later.frame), features=later.features)
-        champion = later.frame["score" if settings.metric in NEED_SCORE else "prediction"].to_numpy()
+        answer = "score" if settings.metric in NEED_SCORE else "prediction"
+        require_columns(later.frame, [answer], f"the log, by which version {contest.champion} is compared,")
+        later = LabelledRows(frame=rows_served_by(contest.champion, later.frame), features=later.features)
+        champion = later.frame[answer].to_numpy()
     else:
         loaded = champion_loader(workspace, retrain, contest, model)()
         champion = predict(loaded, later.inputs, settings).judged(settings.metric)
@@ -151,7 +159,7 @@ def compare(
         champion=champion,
         challenger=predict(estimator, later.inputs, settings).judged(settings.metric),
         settings=retrain.gate,
-        times=later.frame["time"].dt.tz_convert(settings.window.timezone).dt.tz_localize(None),
+        times=_wall_clock(later.frame["time"], settings.window.timezone),
         weights=later.frame.get("sample_weight"),
         slices={name: later.frame[name] for name in retrain.gate.slices},
         positive_label=settings.performance.positive_label,
@@ -159,5 +167,12 @@ def compare(
     )
 
 
-def _served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["model_version"].astype("string") == version]
+def _wall_clock(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
+    """Return times as the clocks of a zone showed them: its days are the blocks of the gate.
+
+    >>> import pandas as pd
+    >>> _wall_clock(pd.Series(pd.to_datetime(["2013-04-05T03:00Z"])), "America/New_York").dt.day.tolist()
+    [4]
+    """
+    shown: pd.Series[Any] = times.dt.tz_convert(zone).dt.tz_localize(None)
+    return shown

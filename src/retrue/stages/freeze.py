@@ -21,7 +21,7 @@ from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
 from retrue.sources.files import pull_window
-from retrue.stages.measure import LABELLED_ROWS_MAX, PREDICTION_COLUMNS, served_version
+from retrue.stages.measure import LABELLED_ROWS_MAX, PREDICTION_COLUMNS, rows_served_by, served_version
 from retrue.thresholds import drift_thresholds
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -54,10 +54,10 @@ def freeze_from_log(
     span = Window(model=model, start=start or BEGINNING, end=end or workspace.now())
     with pull_window(span, settings, root=workspace.project.root) as pulled:
         version = version or served_version(pulled.report.model_versions)
-        names = [*pulled.features, *(name for name in RECORD_COLUMNS if name in pulled.columns)]
-        frame = pulled.sample(max(pulled.report.rows, 1), seed=0, columns=[*names, "model_version"])
+        wanted = (*RECORD_COLUMNS, "model_version")
+        names = [*pulled.features, *(name for name in wanted if name in pulled.columns)]
+        frame = rows_served_by(version, pulled.sample(max(pulled.report.rows, 1), seed=0, columns=names))
         features = pulled.features
-    frame = frame[frame["model_version"].astype("string") == version].drop(columns="model_version")
     if frame.empty:
         raise BaselineError(
             f"no records of {model} between {span.start:%Y-%m-%d} and {span.end:%Y-%m-%d}: look at {settings.logs.uri}"

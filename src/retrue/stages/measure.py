@@ -28,7 +28,7 @@ from retrue.results import (
     revision_key,
 )
 from retrue.schema import compare_schema
-from retrue.sources.files import pull_window
+from retrue.sources.files import UNKNOWN_VERSION, pull_window
 from retrue.sources.pulled import PulledWindow
 from retrue.stages.steps import Step, directly
 from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
@@ -103,6 +103,13 @@ def served_version(versions: Mapping[str, int]) -> str:
     '2'
     """
     return max(versions, key=lambda version: (versions[version], version), default="")
+
+
+def rows_served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of a version; those that name none are of the version ``unknown``."""
+    if "model_version" not in frame.columns:
+        return frame if version == UNKNOWN_VERSION else frame.head(0)
+    return frame[frame["model_version"].astype("string").fillna(UNKNOWN_VERSION) == version]
 
 
 def find_baseline(project: Project, model: str, version: str) -> Baseline | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
+from retrue.baselines import baseline_versions
 from retrue.config import ModelSettings
 from retrue.errors import ConfigError, FencedError, RetrueError
 from retrue.ledger import RetrainRequest
@@ -147,7 +148,11 @@ def _register(
 ) -> RegisteredVersion:
     registry = MlflowRegistry(workspace.mlflow)
     registered = registry.register_model(
-        cause.model, estimator, training=training, example=contest.later.inputs.head(5)
+        cause.model,
+        estimator,
+        training=training,
+        example=contest.later.inputs.head(5),
+        taken=versions_from_elsewhere(workspace, cause.model),
     )
     registry.record_retraining(registered.run_id, gate, cause=cause)
     registry.move_alias(cause.model, "challenger", registered.version)
@@ -160,6 +165,12 @@ def _register(
         now=workspace.now(),
     )
     return registered
+
+
+def versions_from_elsewhere(workspace: Workspace, model: str) -> frozenset[str]:
+    """Return the versions that have a baseline and are not of our registry: their numbers are taken."""
+    ours = workspace.ledger.models.registered(model)
+    return frozenset(baseline_versions(workspace.project.baselines, model)) - ours
 
 
 def _freeze(

@@ -1,0 +1,212 @@
+"""Let go of what `retention` no longer keeps: report folders, MLflow runs of windows, effects that have ended.
+
+Age counts from when a window was judged; where the ledger does not know it (a run that died before its commit), from when
+the folder was written, or from the window's start. What still waits to be mirrored to MLflow is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from retrue.errors import DeliveryError, NameRefusedError
+from retrue.ledger import Trace
+from retrue.report_folders import ReportFolder, remove_report_folder, report_folders
+from retrue.workspace import Workspace
+
+if TYPE_CHECKING:
+    from retrue.adapters.purge_mlflow import WindowRun
+
+log = logging.getLogger(__name__)
+
+REPORTS, RUNS, EFFECTS = "reports", "mlflow_runs", "outbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """What of a model is kept no longer; ``effects_before`` is None where they are kept for ever.
+
+    ``oldest_kept`` has the time of the oldest thing of each kind that stays, ``problems`` what could not be looked at.
+    """
+
+    model: str
+    reports: tuple[ReportFolder, ...]
+    runs: tuple[WindowRun, ...]
+    effects: int
+    effects_before: datetime | None
+    oldest_kept: Mapping[str, datetime]
+    problems: tuple[str, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How much there is of each kind."""
+        return {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects}
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The same for programs."""
+        return {"model": self.model, "expired": dict(self.counts), **_facts(self.oldest_kept, self.problems)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged:
+    """What was removed of a model, and what should have been and could not."""
+
+    model: str
+    counts: Mapping[str, int]
+    oldest_kept: Mapping[str, datetime]
+    problems: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The same for programs."""
+        return {"model": self.model, "removed": dict(self.counts), **_facts(self.oldest_kept, self.problems)}
+
+
+def _facts(oldest_kept: Mapping[str, datetime], problems: tuple[str, ...]) -> dict[str, object]:
+    return {"oldest_kept": {kind: at.isoformat() for kind, at in oldest_kept.items()}, "problems": list(problems)}
+
+
+def purge(workspace: Workspace) -> tuple[Purged, ...]:
+    """Remove what has expired of every model, with a receipt for each in the ledger.
+
+    A purge that dies is completed by the next. What cannot be removed is a problem of its model; the others go on.
+    """
+    return tuple(_remove(workspace, expired) for expired in find_expired(workspace))
+
+
+def find_expired(workspace: Workspace) -> tuple[Expired, ...]:
+    """Return what a purge would remove now, of every model that is or was watched; nothing is changed."""
+    models = dict.fromkeys((*workspace.project.models, *workspace.ledger.purges.models()))
+    return tuple(_expired(workspace, model) for model in models)
+
+
+def purge_line(purged: tuple[Purged, ...]) -> str:
+    """Return what was removed in one line, and what could not be."""
+    removed = [f"{count} {kind} of {each.model}" for each in purged for kind, count in each.counts.items() if count]
+    problems = [problem for each in purged for problem in each.problems]
+    return "; ".join([f"removed {', '.join(removed)}" if removed else "nothing has expired", *problems])
+
+
+# ---------------------------------------------------------------- looking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What was found of one kind: what has expired, the oldest that stays, and why it could not be looked at."""
+
+    expired: tuple[Any, ...] = ()
+    oldest_kept: datetime | None = None
+    problem: str = ""
+
+
+def _expired(workspace: Workspace, model: str) -> Expired:
+    retention, now = workspace.project.retention, workspace.now()
+    traces = workspace.ledger.purges.traces(model)
+    reports = _look_at_reports(workspace, model, traces, now - retention.reports) if retention.reports else _Looked()
+    runs = _look_at_runs(workspace, model, traces, now - retention.mlflow) if retention.mlflow else _Looked()
+    before = now - _effects_kept(workspace, model, retention.outbox) if retention.outbox else None
+    effects = workspace.ledger.purges.count_ended(model, before=before) if before else 0
+    oldest = {
+        REPORTS: reports.oldest_kept,
+        RUNS: runs.oldest_kept,
+        EFFECTS: workspace.ledger.purges.oldest_effect(model, since=before) if before else None,
+    }
+    return Expired(
+        model=model,
+        reports=reports.expired,
+        runs=runs.expired,
+        effects=effects,
+        effects_before=before,
+        oldest_kept={kind: at for kind, at in oldest.items() if at},
+        problems=tuple(filter(None, (reports.problem, runs.problem))),
+    )
+
+
+def _effects_kept(workspace: Workspace, model: str, retention: timedelta) -> timedelta:
+    """Return how long effects stay: their keys stop a revision within the labels' horizon from telling the same again."""
+    settings = workspace.project.models.get(model)
+    return max(retention, settings.labels.horizon) if settings and settings.labels else retention
+
+
+def _look_at_reports(workspace: Workspace, model: str, traces: tuple[Trace, ...], before: datetime) -> _Looked:
+    known = {trace.report_dir.rpartition("/")[2]: trace for trace in traces}
+    try:
+        folders = report_folders(workspace.project.reports, model)
+    except NameRefusedError as error:
+        return _Looked(problem=str(error))
+    expired, kept = [], []
+    for folder in folders:
+        trace = known.get(folder.path.name)
+        made_at = trace.judged_at if trace else folder.written_at
+        if folder.half_removed or (made_at < before and not (trace and trace.waits)):
+            expired.append(folder)
+        else:
+            kept.append(made_at)
+    return _Looked(expired=tuple(expired), oldest_kept=min(kept, default=None))
+
+
+def _look_at_runs(workspace: Workspace, model: str, traces: tuple[Trace, ...], before: datetime) -> _Looked:
+    mirrored = [trace for trace in traces if trace.mlflow_run_id]
+    oldest = min((trace.judged_at for trace in mirrored if trace.judged_at >= before), default=None)
+    if not workspace.project.mlflow:
+        waiting = sum(trace.judged_at < before for trace in mirrored)
+        why = f"{waiting} MLflow runs of {model} have expired, and no MLflow server is configured" if waiting else ""
+        return _Looked(oldest_kept=oldest, problem=why)
+    from retrue.adapters.purge_mlflow import WindowRuns
+
+    judged = {trace.key: trace.judged_at for trace in traces}
+    try:
+        found = WindowRuns(workspace.project.mlflow, model).of_windows_before(before)
+    except DeliveryError as error:
+        return _Looked(oldest_kept=oldest, problem=str(error))
+    expired = tuple(run for run in found if judged.get(run.key, run.window_start) < before)
+    return _Looked(expired=expired, oldest_kept=oldest)
+
+
+# ---------------------------------------------------------------- removing
+
+
+def _remove(workspace: Workspace, expired: Expired) -> Purged:
+    purges = workspace.ledger.purges
+    receipt = purges.begin(expired.model, expired.counts, workspace.now())
+    problems = list(expired.problems)
+    removed = {
+        REPORTS: sum(_remove_reports(workspace, expired, problems)),
+        RUNS: sum(_remove_runs(workspace, expired, problems)),
+        EFFECTS: purges.drop_ended(expired.model, before=expired.effects_before) if expired.effects_before else 0,
+    }
+    oldest = {kind: at.isoformat() for kind, at in expired.oldest_kept.items()}
+    purges.finish(receipt, removed=removed, oldest_kept=oldest, now=workspace.now())
+    log.info("purged %s: %s", expired.model, removed)
+    return Purged(model=expired.model, counts=removed, oldest_kept=expired.oldest_kept, problems=tuple(problems))
+
+
+def _remove_reports(workspace: Workspace, expired: Expired, problems: list[str]) -> Iterator[int]:
+    for folder in expired.reports:
+        try:
+            remove_report_folder(workspace.project.reports, expired.model, folder)
+        except OSError as error:
+            problems.append(f"{folder.path.name} of {expired.model} was not removed: {error.strerror}")
+        else:
+            yield 1
+
+
+def _remove_runs(workspace: Workspace, expired: Expired, problems: list[str]) -> Iterator[int]:
+    """The ledger forgets a run before MLflow does: one that is still there is found again, a dead link is not."""
+    if not expired.runs:
+        return
+    from retrue.adapters.purge_mlflow import WindowRuns
+
+    runs = WindowRuns(workspace.mlflow, expired.model)
+    for run in expired.runs:
+        workspace.ledger.purges.forget_run(run.id)
+        try:
+            runs.remove(run)
+        except DeliveryError as error:
+            problems.append(str(error))
+            return
+        yield 1
