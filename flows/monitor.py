@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from retrue.adapters.flow_prefect import flow_run_page, run_as_task, show_log_lines
 from retrue.cli.script import run_script
+from retrue.stages.backfill import judge_matured
 from retrue.stages.monitor import monitor_window, window_to_judge
 from retrue.stages.publish import publish
 from retrue.workspace import name_window, open_workspace
@@ -23,9 +24,12 @@ def run_name() -> str:
 
 @flow(name="monitor", flow_run_name=run_name)
 def monitor(model: str, window_end: datetime | None = None) -> State[Any]:
-    """Judge the window that ends at `window_end`, the newest settled one by default."""
+    """Judge the window that ends at `window_end`; by default the newest settled one, and again those whose labels have come."""
     show_log_lines()
     with open_workspace() as workspace:
+        if window_end is None:
+            for matured in judge_matured(workspace, model, step=run_as_task, flow_run_url=flow_run_page()):
+                publish(workspace, matured)
         window = window_to_judge(workspace, model, window_end)
         judged = monitor_window(workspace, window, step=run_as_task, flow_run_url=flow_run_page())
         publish(workspace, judged)

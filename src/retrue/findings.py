@@ -10,6 +10,7 @@ from retrue.results import Baseline, ColumnProfile, Finding, Interval, Measureme
 
 PREDICTIONS = frozenset({"prediction", "score"})
 LABELS_WAITING = "labels"
+LABELS_COVERAGE = "labels.coverage"
 
 
 def all_findings(measurements: Measurements, baseline: Baseline, settings: ModelSettings) -> Iterator[Finding]:
@@ -206,7 +207,7 @@ def _performance_findings(measurements: Measurements, baseline: Baseline, settin
     waiting = next((item for item in measurements.unmeasured if item.part == LABELS_WAITING), None)
     if waiting:
         yield Finding(
-            check="labels.coverage",
+            check=LABELS_COVERAGE,
             scope="",
             severity=Severity.INFO,
             value=waiting.reason,

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from retrue.config import GATE_BLOCKS_MIN, GateSettings, duration_text
+from retrue.config import GATE_BLOCKS_MIN, GateSettings
 from retrue.labelled import Array, LabelledRows, NotMeasurableError, as_array, find_nulls, read_labelled
 from retrue.metrics import NEED_SCORE, greater_is_better, improvement
 from retrue.results import GateResult, Interval, SliceComparison
 from retrue.scoring import Positions, interval_of, number_blocks, resampler, resamples_of, undefined, value_of
+from retrue.times import duration_text
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,11 @@ import re
 from types import ModuleType
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 
 from retrue.reports import finding_rows, render_markdown, render_message
-from retrue.reports.escape import escape_markdown, escape_plain, visible
+from retrue.reports.escape import escape_cell, escape_markdown, escape_plain, visible
 from retrue.results import Change
 
 HOSTILE = [
@@ -51,6 +53,17 @@ def test_table_rows_have_text_only_and_every_field(sample: ModuleType) -> None:
     rows = finding_rows(sample.verdict(sample.hostile(sample.FINDINGS[0], HOSTILE[-1])))
     assert list(rows[0]) == ["severity", "check", "scope", "value", "threshold", "message", "next step"]
     assert rows[0]["scope"] == r"\u202egnp.exe\x1b[31m"
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "_it_ snake_case \\* a_", "&lt; <!-- -->", "- item", "1 < 2 & [0.1, 0.2]"])
+def test_a_table_cell_is_shown_as_it_is_although_prefect_reads_markdown_and_html_in_it(name: str) -> None:
+    paragraph = MarkdownIt("commonmark").render(escape_cell(name))
+    assert paragraph == f"<p>{escapeHtml(visible(name))}</p>\n"
+
+
+def test_a_table_cell_leaves_ordinary_names_and_values_alone() -> None:
+    for text in ("roc_auc", "performance.drop", "0.061 [0.044, 0.077]", "-0.5", "0.956 ± 0.2"):
+        assert escape_cell(text) == text
 
 
 def test_a_message_groups_what_opened_what_goes_on_and_what_is_over(sample: ModuleType) -> None:

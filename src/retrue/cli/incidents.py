@@ -60,7 +60,7 @@ def mute(
     as_json: AsJson = False,
 ) -> None:
     """Send nothing about an incident for a while; it stays recorded."""
-    from retrue.config import parse_duration
+    from retrue.times import parse_duration
     from retrue.workspace import open_workspace
 
     try:

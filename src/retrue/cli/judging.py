@@ -25,7 +25,7 @@ def parse_option(text: str) -> datetime:
     Raises:
         typer.BadParameter: It is no time.
     """
-    from retrue.config import parse_time
+    from retrue.times import parse_time
 
     try:
         return parse_time(text)
@@ -73,11 +73,17 @@ def baseline(
 
 
 def monitor(model: Model, window_end: WindowEnd = None, project: Folder = Path(), as_json: AsJson = False) -> None:
-    """Judge one window. It needs no server: what a server would carry out waits in the ledger's outbox."""
+    """Judge one window. It needs no server: what a server would carry out waits in the ledger's outbox.
+
+    Without --window-end the newest settled window is judged, and again those whose labels have come.
+    """
+    from retrue.stages.backfill import judge_matured
     from retrue.stages.monitor import monitor_window, window_to_judge
     from retrue.workspace import open_workspace
 
     with refusals(as_json=as_json), open_workspace(project) as workspace:
+        if window_end is None:
+            list(judge_matured(workspace, model))
         judged = monitor_window(workspace, window_to_judge(workspace, model, window_end))
     if as_json:
         print_json(judged.facts)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from retrue.findings import LABELS_COVERAGE
 from retrue.results import Decision, RetrainCause, Verdict
 from retrue.windows import Window
 
@@ -45,6 +46,11 @@ class Revision:
     mlflow_run_id: str | None
     judged_at: datetime
     new: bool = False
+
+    @property
+    def awaits_labels(self) -> bool:
+        """Whether performance was not judged because too few labels had arrived."""
+        return any(finding.check == LABELS_COVERAGE for finding in self.verdict.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,10 @@ TEXT_MAX = 2_000  # characters; a column may be called by 10 KB
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats such as bidi, surrogates, line separators
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks that show as nothing
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@$/=^])")
+_CELL = re.compile(
+    r"[`*<&]|\\(?=[!-/:-@\[-`{-~])|~(?=~)|!(?=\[)|\](?=[(\[])|:(?=//)"  # code, emphasis, tags, entities, escapes, links
+    r"|(?<![^\W_])_|_(?![^\W_])|^[>#+=-](?=[>#+=\s-]|$)"  # an underscore within a word is none; marks that begin a block
+)
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "@": "＠", "[": "［", "]": "］", "`": "ˋ", "|": "¦"})
 
 
@@ -32,6 +36,17 @@ def escape_markdown(text: object) -> str:
     """
     marked = _MARKDOWN.sub(r"\\\1", visible(text))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escape_cell(text: object) -> str:
+    r"""Return text that a cell of a Prefect table shows as it is: the UI reads Markdown and HTML in it, images included.
+
+    Names and values without such marks stay as they are, for programs that read the table.
+
+    >>> escape_cell("roc_auc"), escape_cell("<img src=x> [x](y)")
+    ('roc_auc', '\\<img src=x> [x\\](y)')
+    """
+    return _CELL.sub(r"\\\g<0>", visible(text))
 
 
 def escape_plain(text: object) -> str:

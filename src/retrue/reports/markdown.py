@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from retrue.reports.escape import escape_markdown, visible
+from retrue.reports.escape import escape_cell, escape_markdown
 from retrue.reports.figures import key_figures, span
 from retrue.results import Measurements, Outcome, Verdict
 
@@ -21,12 +21,12 @@ def finding_rows(verdict: Verdict) -> list[dict[str, str]]:
     return [
         {
             "severity": finding.severity.value,
-            "check": visible(finding.check),
-            "scope": visible(finding.scope),
-            "value": visible(finding.value),
-            "threshold": visible(finding.threshold),
-            "message": visible(finding.message),
-            "next step": visible(finding.next_step),
+            "check": escape_cell(finding.check),
+            "scope": escape_cell(finding.scope),
+            "value": escape_cell(finding.value),
+            "threshold": escape_cell(finding.threshold),
+            "message": escape_cell(finding.message),
+            "next step": escape_cell(finding.next_step),
         }
         for finding in verdict.findings
     ]

@@ -11,6 +11,8 @@ from retrue.stages.monitor import Judged, monitor_window
 from retrue.stages.steps import Step, directly
 from retrue.workspace import Workspace
 
+REVISITED_MAX = 100  # windows; each is pulled again to see whether its labels have come
+
 
 def judge_span(
     workspace: Workspace, model: str, start: datetime, end: datetime, *, step: Step = directly, flow_run_url: str = ""
@@ -20,6 +22,22 @@ def judge_span(
     settled = settings.grid.floor(workspace.now() - settings.settle)
     for window in settings.grid.windows_between(model, start, min(end, settled)):
         yield step(window.name, partial(monitor_window, workspace, window, flow_run_url=flow_run_url))
+
+
+def judge_matured(
+    workspace: Workspace, model: str, *, step: Step = directly, flow_run_url: str = ""
+) -> Iterator[Judged]:
+    """Judge again the windows within the labels' horizon that still wait for labels, and yield those that changed."""
+    settings = workspace.project.model(model)
+    if settings.labels is None:
+        return
+    oldest = workspace.now() - settings.labels.horizon
+    for revision in reversed(workspace.ledger.latest(model, limit=REVISITED_MAX)):
+        if revision.awaits_labels and revision.window.end > oldest:
+            again = partial(monitor_window, workspace, revision.window, flow_run_url=flow_run_url)
+            judged = step(f"again: {revision.window.name}", again)
+            if judged.revision.new:
+                yield judged
 
 
 def count_outcomes(judged: Iterable[Mapping[str, object]]) -> str:

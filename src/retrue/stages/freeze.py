@@ -13,7 +13,7 @@ import orjson
 
 from retrue.adapters.profile_ibis import profile_file
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion
-from retrue.baselines import freeze_baseline
+from retrue.baselines import REFERENCE_ROWS_MAX, freeze_baseline
 from retrue.config import ModelSettings
 from retrue.errors import BaselineError
 from retrue.ledger import EXTERNAL
@@ -40,6 +40,8 @@ def freeze_from_log(
 ) -> Baseline:
     """Freeze what a version logged in [start, end) as its baseline, and make it the champion if there is none.
 
+    Of more than ``REFERENCE_ROWS_MAX`` records a seeded sample is frozen.
+
     Args:
         workspace: The project.
         model: The model.
@@ -56,7 +58,7 @@ def freeze_from_log(
         version = version or served_version(pulled.report.model_versions)
         wanted = (*RECORD_COLUMNS, "model_version")
         names = [*pulled.features, *(name for name in wanted if name in pulled.columns)]
-        frame = rows_served_by(version, pulled.sample(max(pulled.report.rows, 1), seed=0, columns=names))
+        frame = rows_served_by(version, pulled.sample(REFERENCE_ROWS_MAX, seed=settings.drift.seed, columns=names))
         features = pulled.features
     if frame.empty:
         raise BaselineError(

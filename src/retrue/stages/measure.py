@@ -153,7 +153,7 @@ def measure(opened: OpenWindow, *, step: Step = directly) -> tuple[Measurements,
         return measured, ""
     measured = _measure_in_engine(measured, opened, baseline, step)
     drift, html = step("drift", lambda: _drift(opened, baseline))
-    performance = step("performance", lambda: _performance(opened))
+    performance = step("performance", lambda: _performance(opened)) if opened.settings.labels else None
     log.info("measured %s: %d rows", opened.window.name, measured.pull.rows)
     if isinstance(performance, Unmeasured):
         return replace(measured, drift=drift, unmeasured=(performance,)), html
@@ -206,8 +206,6 @@ def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd
 def _performance(opened: OpenWindow) -> RealisedPerformance | Unmeasured:
     settings, pulled = opened.settings, opened.pulled
     coverage = pulled.report.labelled_rows / pulled.report.rows
-    if settings.labels is None:
-        return Unmeasured(part=LABELS_WAITING, reason="no labels are configured")
     if coverage < settings.performance.min_coverage:
         return Unmeasured(part=LABELS_WAITING, reason=f"{coverage:.0%} of labels have arrived")
     wanted = [name for name in (*PREDICTION_COLUMNS, "label", "sample_weight") if name in pulled.columns]

@@ -1,0 +1,76 @@
+"""The frozen values that travel between stages. They check themselves; nothing here reads or writes.
+
+Times are aware and in UTC. A measurement that could not be taken is absent and named in ``Measurements.unmeasured``.
+"""
+
+from retrue.results.decided import (
+    Change,
+    Decision,
+    Effect,
+    GateResult,
+    Incident,
+    IncidentChange,
+    RetrainCause,
+    SliceComparison,
+)
+from retrue.results.judged import (
+    Baseline,
+    Finding,
+    HistoryPoint,
+    Outcome,
+    Provenance,
+    Verdict,
+    revision_key,
+)
+from retrue.results.measured import (
+    ColumnDrift,
+    ColumnKind,
+    ColumnProfile,
+    DriftResult,
+    ExpectationOutcome,
+    Interval,
+    Measurements,
+    Profile,
+    PullReport,
+    RealisedPerformance,
+    SchemaDifference,
+    SetAside,
+    Severity,
+    SystemHealth,
+    Unmeasured,
+    ValidationResult,
+)
+
+__all__ = [
+    "Baseline",
+    "Change",
+    "ColumnDrift",
+    "ColumnKind",
+    "ColumnProfile",
+    "Decision",
+    "DriftResult",
+    "Effect",
+    "ExpectationOutcome",
+    "Finding",
+    "GateResult",
+    "HistoryPoint",
+    "Incident",
+    "IncidentChange",
+    "Interval",
+    "Measurements",
+    "Outcome",
+    "Profile",
+    "Provenance",
+    "PullReport",
+    "RealisedPerformance",
+    "RetrainCause",
+    "SchemaDifference",
+    "SetAside",
+    "Severity",
+    "SliceComparison",
+    "SystemHealth",
+    "Unmeasured",
+    "ValidationResult",
+    "Verdict",
+    "revision_key",
+]
