@@ -5,6 +5,8 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
   $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+# uv installs three times faster; pip follows where only pip is configured for the index. Neither keeps a cache outside.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps
 # loopback is never reached through a proxy; byte code is kept, since importing without it is 2-3 times slower
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,8 +25,11 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "retrue needs Python 3.11, 3.12 or 3.13 on the PATH"; exit 1; }
 	@echo "setting up .venv (about a minute)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@awk '/^uv==/ {keep = 1} keep {print} keep && !/\\$$/ {exit}' requirements.lock > .venv/uv.lock
+	@$(PIP) --require-hashes -r .venv/uv.lock
+	@$(BIN)/uv pip install --quiet --no-cache --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements.lock \
+	  || $(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)
