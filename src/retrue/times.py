@@ -43,4 +43,13 @@ def parse_time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"a time is written 2013-04-04 or 2013-04-04T06:00:00Z, not {text!r}") from error
+    return as_utc(at)
+
+
+def as_utc(at: datetime) -> datetime:
+    """Return a time in UTC; a naive one, as Prefect hands over a date typed without a zone, is in UTC already.
+
+    >>> as_utc(datetime(2013, 4, 4)).isoformat()
+    '2013-04-04T00:00:00+00:00'
+    """
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

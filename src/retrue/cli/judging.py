@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrue.cli.output import AsJson, Folder, Model, leave, print_json, print_table, refusals, worst
+from retrue.cli.output import CANNOT, AsJson, Folder, Model, leave, print_json, print_table, refusals, worst
 
 if TYPE_CHECKING:
     from retrue.stages.monitor import Judged
@@ -120,6 +120,9 @@ def backfill(model: Model, start: Start, end: End, project: Folder = Path(), as_
                 typer.echo(f"{judged.verdict.window.name}: {judged.verdict.line}")
     if as_json:
         print_json(facts)
+    if not facts:
+        typer.echo("retrue: no settled window lies wholly in the span", err=True)
+        raise typer.Exit(CANNOT)
     leave(worst([str(each["verdict"]) for each in facts]))
 
 

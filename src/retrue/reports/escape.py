@@ -11,7 +11,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, formats such
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks that show as nothing
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@$/=^])")
 _CELL = re.compile(
-    r"[`*<&]|\\(?=[!-/:-@\[-`{-~])|~(?=~)|!(?=\[)|\](?=[(\[])|:(?=//)"  # code, emphasis, tags, entities, escapes, links
+    r"[`*<&~]|\\(?=[!-/:-@\[-`{-~])|!(?=\[)|\](?=[(\[])|:(?=//)"  # code, emphasis, tags, entities, escapes, links
     r"|(?<![^\W_])_|_(?![^\W_])|^[>#+=-](?=[>#+=\s-]|$)"  # an underscore within a word is none; marks that begin a block
 )
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "@": "＠", "[": "［", "]": "］", "`": "ˋ", "|": "¦"})

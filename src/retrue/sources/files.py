@@ -153,6 +153,7 @@ def _pulled(engine: Engine, shape: Layout, logs: Folder, labels: Folder | None) 
     return PulledWindow(
         report=report,
         database=engine.database,
+        columns=tuple(engine.table(TABLE).columns),
         features=tuple(shape.features),
         weighted=facts["lightest"] != facts["heaviest"],
         engine=engine,

@@ -29,21 +29,18 @@ class PulledWindow:
         table: The table in it. Fields of the record that the log has, ``sample_weight`` (1.0 where the log has none),
             features under their bare names, then ``label`` and ``labelled_at``, null where no label has arrived. Times
             are UTC, in microseconds, without a zone.
-        features: Names of the feature columns of the table, in order.
+        columns: Names of all columns of the table, in order.
+        features: Names of the feature columns, in order.
         weighted: Whether the rows have different weights.
     """
 
     report: PullReport
     database: str
+    columns: tuple[str, ...]
     features: tuple[str, ...]
     weighted: bool
     engine: Engine
     table: str = TABLE
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of all columns of the table."""
-        return tuple(self.expression().columns)
 
     def expression(self) -> ir.Table:
         """Return the table as an expression, to be run by ``engine.fetch``."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from retrue.stages.monitor import Judged, monitor_window
 from retrue.stages.steps import Step, directly
+from retrue.times import as_utc
 from retrue.workspace import Workspace
 
 REVISITED_MAX = 100  # windows; each is pulled again to see whether its labels have come
@@ -20,7 +21,7 @@ def judge_span(
     """Judge the windows that lie wholly within [start, end) and have settled, and yield each as it is done."""
     settings = workspace.project.model(model).window
     settled = settings.grid.floor(workspace.now() - settings.settle)
-    for window in settings.grid.windows_between(model, start, min(end, settled)):
+    for window in settings.grid.windows_between(model, as_utc(start), min(as_utc(end), settled)):
         yield step(window.name, partial(monitor_window, workspace, window, flow_run_url=flow_run_url))
 
 

@@ -23,6 +23,7 @@ from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
 from retrue.sources.files import pull_window
 from retrue.stages.measure import LABELLED_ROWS_MAX, PREDICTION_COLUMNS, rows_served_by, served_version
 from retrue.thresholds import drift_thresholds
+from retrue.times import as_utc
 from retrue.windows import Window
 from retrue.workspace import Workspace
 
@@ -50,10 +51,10 @@ def freeze_from_log(
         version: Which version's records; the one that served most of them by default.
 
     Raises:
-        BaselineError: There are no such records, or this version has another baseline already.
+        BaselineError: There are no such records, the span ends before it starts, or this version has another baseline already.
     """
     settings = workspace.project.model(model)
-    span = Window(model=model, start=start or BEGINNING, end=end or workspace.now())
+    span = _span(model, start or BEGINNING, end or workspace.now())
     with pull_window(span, settings, root=workspace.project.root) as pulled:
         version = version or served_version(pulled.report.model_versions)
         wanted = (*RECORD_COLUMNS, "model_version")
@@ -68,6 +69,13 @@ def freeze_from_log(
     if workspace.ledger.models.champion(model) is None:
         _crown(workspace, model, version)
     return baseline
+
+
+def _span(model: str, start: datetime, end: datetime) -> Window:
+    try:
+        return Window(model=model, start=as_utc(start), end=as_utc(end))
+    except ValueError as error:
+        raise BaselineError(f"no rows to freeze: {error}") from error
 
 
 def _crown(workspace: Workspace, model: str, version: str) -> None:

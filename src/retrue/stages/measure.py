@@ -77,6 +77,8 @@ def open_window(project: Project, window: Window, *, step: Step = directly) -> I
         ConfigError: retrue.yaml names a column that the baseline does not have.
     """
     settings = project.model(window.model)
+    if not baseline_versions(project.baselines, window.model):
+        raise BaselineError(f"{window.model} has no baseline to compare with: run `retrue baseline {window.model}`")
     suite = load_suite(project.path(settings.expectations)) if settings.expectations else None
     with ExitStack() as stack:
         pulled = step("pull", lambda: stack.enter_context(pull_window(window, settings, root=project.root)))
@@ -113,15 +115,13 @@ def rows_served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_baseline(project: Project, model: str, version: str) -> Baseline | None:
-    """Return the baseline of a version, None if this version has none though others of the model do.
+    """Return the baseline of a version, None if this version has none.
 
     Raises:
-        BaselineError: The model has no baseline at all, or this one is damaged.
+        BaselineError: It is damaged.
     """
-    versions = baseline_versions(project.baselines, model)
-    if not versions:
-        raise BaselineError(f"{model} has no baseline to compare with: run `retrue baseline {model}`")
-    return read_baseline(project.baselines, model, version) if version in versions else None
+    known = version in baseline_versions(project.baselines, model)
+    return read_baseline(project.baselines, model, version) if known else None
 
 
 def check_columns(project: Project, settings: ModelSettings, baseline: Baseline) -> None:

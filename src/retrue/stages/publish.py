@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from retrue.adapters.flow_prefect import publish_verdict
+from retrue.errors import DeliveryError
 from retrue.reports.markdown import finding_rows
 from retrue.stages.monitor import Judged
 from retrue.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 def publish(workspace: Workspace, judged: Judged) -> None:
@@ -26,4 +31,8 @@ def _mlflow_url(workspace: Workspace, judged: Judged) -> str:
         return ""
     from retrue.adapters.record_mlflow import MlflowRecorder
 
-    return MlflowRecorder(workspace.project.mlflow).run_url(run_id)
+    try:
+        return MlflowRecorder(workspace.project.mlflow).run_url(run_id)
+    except DeliveryError as error:  # MLflow is down: the verdict is shown without the way there
+        log.warning("%s", error)
+        return ""

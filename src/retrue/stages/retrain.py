@@ -94,6 +94,9 @@ def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directl
     except RetrueError as error:
         _close(workspace, request, "failed", str(error))
         raise
+    except Exception as error:
+        _close(workspace, request, "failed", f"it broke off: {type(error).__name__}")
+        raise
     finally:
         step("deliver", lambda: carry_out(workspace))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.config import ModelSettings, Project
@@ -61,7 +63,7 @@ def train_function(project: Project, settings: ModelSettings, load_champion: Cal
     """Return the function that trains a challenger: the user's, or one that refits a clone of the champion.
 
     Raises:
-        ModelError: The user's function cannot be imported.
+        ModelError: The user's function cannot be imported; it raises one too when it fails, without the values it met.
     """
     name = settings.retrain.train if settings.retrain else None
     if name is None:
@@ -70,10 +72,21 @@ def train_function(project: Project, settings: ModelSettings, load_champion: Cal
     if str(project.root) not in sys.path:
         sys.path.insert(0, str(project.root))
     try:
-        train: Train = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        imported = importlib.import_module(module)
+        train: Train = getattr(imported, function)
+    except Exception as error:
         raise ModelError(f"retrain.train {name} cannot be imported from {project.root}: {error}") from error
-    return train
+
+    def named(features: pd.DataFrame, labels: pd.Series[Any]) -> Any:
+        try:
+            return train(features, labels)
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            place = ([frame for frame in frames if frame.filename == imported.__file__] or frames)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            raise ModelError(f"retrain.train {name} failed in {where} ({type(error).__name__})") from error
+
+    return named
 
 
 def _clone(estimator: Any) -> Any:
