@@ -13,7 +13,7 @@ from retrue.stages.retrain import request_for, retrain_model
 from retrue.workspace import open_workspace
 
 
-@flow(name="retrain", flow_run_name="{model}")
+@flow(name="retrain")
 def retrain(model: str, cause: str) -> State[Any]:
     """Answer the retraining request `cause`; any other text is a person's reason and opens a request of its own."""
     show_log_lines()

@@ -39,7 +39,11 @@ def test_every_key_of_the_configuration_is_explained() -> None:
 def is_explained(key: str) -> bool:
     parent, _, last = key.rpartition(".")
     line = next(
-        (each for each in CONFIGURATION.splitlines() if f"`{key}`" in each or (f"`.{last}`" in each and parent in each)),
+        (
+            each
+            for each in CONFIGURATION.splitlines()
+            if f"`{key}`" in each or (f"`.{last}`" in each and parent in each)
+        ),
         "",
     )
     return bool(line) or f"`{parent}`" in CONFIGURATION

@@ -15,7 +15,7 @@ from retrue.results import ColumnKind, ColumnProfile, Profile, Severity
 
 NULL_MARGIN = 0.05  # share of rows; the default of quality.max_null_rise
 RANGE_MARGIN = 0.1  # share of the reference's range, on either side
-RANGE_SLACK = 0.001  # share of values that may lie outside: one broken record is no broken window
+RANGE_SLACK = 0.01  # share of rows; of a small window a single odd value is more than a thousandth
 CATEGORY_SLACK = 0.01  # share of values; the default of quality.max_unseen_share
 CATEGORIES_MAX = 50  # more look like identifiers or free text, which a set does not describe
 ROWS_MARGIN = 0.25  # share of a usual window's rows that must be there

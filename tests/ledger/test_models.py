@@ -37,7 +37,7 @@ def test_a_promotion_moves_the_champion_and_writes_alias_event_and_messages(ledg
     )
     alias, event, *messages = ledger.outbox.rows()[2:]
     assert (made.new, made.from_version, made.gate, ledger.models.champion("m")) == (True, "1", gate, "2")
-    assert alias.payload["aliases"] == {"champion": "2", "previous": "1"}
+    assert alias.payload["aliases"] == {"champion": "2", "previous": "1", "challenger": None}
     assert event.payload["event"] == "retrue.model.promoted"
     assert [message.payload["block"] for message in messages] == [ONCALL, TEAM]
     assert messages[0].payload["subject"] == "m: version 2 promoted"

@@ -102,10 +102,10 @@ def test_the_mirrors_run_id_goes_into_the_revision(ledger: Ledger) -> None:
 def test_alias_moves_of_a_model_go_out_in_order(ledger: Ledger) -> None:
     serve(ledger, "1", "2")
     (first,) = take(ledger, kinds=["alias"])
-    assert first.payload["aliases"] == {"champion": "1", "previous": None}
+    assert first.payload["aliases"] == {"champion": "1", "previous": None, "challenger": None}
     ledger.outbox.mark_done(first, {}, NOW)
     (second,) = take(ledger, kinds=["alias"])
-    assert second.payload["aliases"] == {"champion": "2", "previous": "1"}
+    assert second.payload["aliases"] == {"champion": "2", "previous": "1", "challenger": None}
 
 
 def test_only_the_kinds_asked_for_are_given_out_and_no_more_than_the_limit(ledger: Ledger) -> None:

@@ -30,16 +30,17 @@ HOSTILE = [
 def test_markdown_shows_a_name_as_it_is(sample: ModuleType, name: str) -> None:
     finding = sample.hostile(sample.FINDINGS[0], name)
     text = render_markdown(sample.verdict(finding), sample.MEASUREMENTS)
-    rows = [line for line in text.splitlines() if line.startswith("| critical")]
+    rows = [line for line in text.splitlines() if line.startswith("- **critical** ")]
     assert len(rows) == 1
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
-    assert not re.search(r"(?<!\\)[\[\]`*_]|<|(?<!\\)://|(?<!\\)@", rows[0])
+    named, _, step = rows[0].removeprefix("- **critical** ").partition(" *")
+    for part in (named, step.removesuffix("*")):
+        assert not re.search(r"(?<!\\)[\[\]`*_|]|<|(?<!\\)://|(?<!\\)@", part)
 
 
 def test_markdown_says_verdict_findings_and_figures(sample: ModuleType) -> None:
     text = render_markdown(sample.verdict(*sample.FINDINGS), sample.MEASUREMENTS)
     assert text.startswith("# flight\\-delay 2013\\-09\\-05: breached\n")
-    assert "| warning | quality\\.nulls | wind\\_gust |" in text
+    assert "- **warning** quality\\.nulls wind\\_gust: " in text
     assert "| Drifted columns | 1 of 3 |" in text
 
 
@@ -51,7 +52,7 @@ def test_markdown_of_an_inconclusive_window_lists_its_reasons(sample: ModuleType
 
 def test_table_rows_have_text_only_and_every_field(sample: ModuleType) -> None:
     rows = finding_rows(sample.verdict(sample.hostile(sample.FINDINGS[0], HOSTILE[-1])))
-    assert list(rows[0]) == ["severity", "check", "scope", "value", "threshold", "message", "next step"]
+    assert list(rows[0]) == ["severity", "message", "next step", "check", "scope", "value", "threshold"]
     assert rows[0]["scope"] == r"\u202egnp.exe\x1b[31m"
 
 

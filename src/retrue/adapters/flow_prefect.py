@@ -37,7 +37,8 @@ def flow_run_page() -> str:
         return ""
     from prefect.runtime import flow_run
 
-    return str(flow_run.ui_url or "")
+    page = str(flow_run.ui_url or "")
+    return page if page.startswith("http") else ""  # Prefect's own temporary server has no pages
 
 
 def show_log_lines() -> None:

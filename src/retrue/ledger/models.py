@@ -236,7 +236,9 @@ def _effects(made: Promotion, previous: str | None) -> Iterator[Effect]:
     """Yield the alias move, whose payload is the state to reach, and the event."""
     name = f"retrue.model.{made.action}"
     facts = {"model": made.model, "version": made.version, "from_version": made.from_version, "reason": made.reason}
-    aliases = {"champion": made.version, "previous": previous}
+    aliases: dict[str, str | None] = {"champion": made.version, "previous": previous}
+    if made.action == "promoted":
+        aliases["challenger"] = None
     yield Effect(
         kind="alias", dedup_key=f"alias:{made.model}:{made.id}", payload={"model": made.model, "aliases": aliases}
     )

@@ -21,12 +21,12 @@ def finding_rows(verdict: Verdict) -> list[dict[str, str]]:
     return [
         {
             "severity": finding.severity.value,
+            "message": escape_cell(finding.message),
+            "next step": escape_cell(finding.next_step),
             "check": escape_cell(finding.check),
             "scope": escape_cell(finding.scope),
             "value": escape_cell(finding.value),
             "threshold": escape_cell(finding.threshold),
-            "message": escape_cell(finding.message),
-            "next step": escape_cell(finding.next_step),
         }
         for finding in verdict.findings
     ]
@@ -46,17 +46,9 @@ def _findings(verdict: Verdict) -> Iterator[str]:
     if not verdict.findings:
         yield "No findings."
         return
-    yield "| severity | check | on | value | threshold | what to do |"
-    yield "| --- | --- | --- | --- | --- | --- |"
     for finding in verdict.findings[:FINDINGS_MAX]:
-        cells = (
-            finding.check,
-            finding.scope,
-            finding.value,
-            finding.threshold,
-            f"{finding.message} {finding.next_step}",
-        )
-        yield f"| {finding.severity.value} | {' | '.join(escape_markdown(cell) for cell in cells)} |"
+        name = escape_markdown(f"{finding.check} {finding.scope}".strip())
+        yield f"- **{finding.severity.value}** {name}: {escape_markdown(finding.message)} *{escape_markdown(finding.next_step)}*"
     if len(verdict.findings) > FINDINGS_MAX:
         yield ""
         yield f"{len(verdict.findings) - FINDINGS_MAX} more are in the report."
