@@ -86,7 +86,6 @@ def test_a_run_is_named_by_its_parameters_alone(deployment: Mapping[str, Any]) -
     if isinstance(flow.flow_run_name, str):
         fields = set(re.findall(r"{(\w+)", flow.flow_run_name))
         assert fields <= set(flow.parameters.required or ())
-    assert "model" not in flow.parameters.properties or flow.flow_run_name is not None
 
 
 def test_the_schedules_are_those_of_the_models_that_are_watched() -> None:
