@@ -54,6 +54,12 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     assert f"`retrue {name}" in README
 
 
+def test_the_readmes_figures_are_those_of_the_last_benchmark() -> None:
+    for entry in orjson.loads((ROOT / "benchmarks" / "results" / "window.json").read_bytes()):
+        assert f"| {entry['rows']:,} |" in README
+        assert f"| {entry['seconds']:.2f} | {entry['peak_bytes'] / 1e9:.2f} GB |" in README
+
+
 def test_links_in_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
