@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from retrue.adapters.servers import Server, start_mlflow_server, stop
 from tests.stages.project import Shop, build
 
 os.environ.update(QUIET)  # read once, when a tool is first imported
+_HOME = tempfile.TemporaryDirectory(prefix="retrue-home-", ignore_cleanup_errors=True)
+for name in ("PREFECT_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):  # Prefect and Chromium would write to the user's
+    os.environ[name] = f"{_HOME.name}/{name.lower()}"
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):  # a user's own servers are not to be written to
     os.environ.pop(name, None)
 

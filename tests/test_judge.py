@@ -192,3 +192,18 @@ def test_the_key_of_a_verdict_moves_with_input_config_and_baseline_only() -> Non
     other = judge(measurements(), baseline(), settings(), config_digest="other")
     assert verdict.key == again.key
     assert len({verdict.key, later.key, other.key}) == 3
+
+
+def test_a_latency_bound_without_latencies_is_not_met_silently() -> None:
+    bounded = settings(system={"latency_p95_ms": 200})
+    verdict = judged(measurements(system=SystemHealth(error_share=0.0, latency_ms={})), bounded)
+    assert (verdict.outcome, verdict.findings) == (Outcome.INCONCLUSIVE, ())
+    assert "latency p95 could not be measured" in verdict.line
+
+
+def test_a_drop_that_has_nothing_to_be_compared_with_is_told() -> None:
+    verdict = judge(measurements(), baseline(performance=None), settings(), config_digest="config")
+    assert (verdict.outcome, checks(verdict)) == (
+        Outcome.HEALTHY,
+        [("performance.reference", "roc_auc", Severity.INFO)],
+    )

@@ -221,6 +221,16 @@ def _performance_findings(measurements: Measurements, baseline: Baseline, settin
     yield from _bound_finding(realised.metric, realised.judged, settings)
     if baseline.performance is not None and baseline.performance.metric == realised.metric:
         yield from _drop_finding(realised.metric, realised.judged, baseline.performance.judged.value, settings)
+    elif settings.performance.max_drop is not None:
+        yield Finding(
+            check="performance.reference",
+            scope=realised.metric,
+            severity=Severity.INFO,
+            value="none",
+            threshold=f"± {settings.performance.max_drop:g}",
+            message=f"A drop of {realised.metric} is not judged: the baseline of version {baseline.version} has no {realised.metric}.",
+            next_step="Freeze a baseline of rows that have labels.",
+        )
 
 
 def _bound_finding(metric: str, realised: Interval, settings: ModelSettings) -> Iterator[Finding]:

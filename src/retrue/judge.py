@@ -29,7 +29,7 @@ def judge(
     if not blocking and baseline is not None:
         findings += all_findings(measurements, baseline, settings)
     findings.sort(key=lambda finding: (finding.severity.rank, finding.check, finding.scope))
-    reasons = blocking or tuple(_unexplained(measurements, findings))
+    reasons = blocking or tuple(_unexplained(measurements, findings, settings))
     return Verdict(
         window=measurements.window,
         outcome=_outcome(blocking, findings, reasons),
@@ -63,12 +63,16 @@ def _outcome(blocking: tuple[str, ...], findings: list[Finding], reasons: tuple[
     return Outcome.INCONCLUSIVE if reasons else Outcome.HEALTHY
 
 
-def _unexplained(measurements: Measurements, findings: list[Finding]) -> Iterator[str]:
+def _unexplained(measurements: Measurements, findings: list[Finding], settings: ModelSettings) -> Iterator[str]:
     """Yield what could not be measured, unless a breaching finding on the same column says why."""
     explained = {finding.scope for finding in findings if finding.scope and finding.severity.breaches}
     for item in measurements.unmeasured:
         if item.part != LABELS_WAITING:
             yield f"{item.part} could not be measured: {item.reason}"
+    for name in ("p50", "p95", "p99"):
+        bounded = getattr(settings.system, f"latency_{name}_ms") is not None
+        if bounded and measurements.system is not None and name not in measurements.system.latency_ms:
+            yield f"latency {name} could not be measured: no row has a latency_ms"
     for column, reason in measurements.drift.unmeasurable if measurements.drift else ():
         if column not in explained:
             yield f"drift of {column} could not be measured: {reason}"

@@ -69,13 +69,19 @@ def open_workspace(folder: Path = Path(), *, now: Clock = utc_now) -> Iterator[W
 def adopt_servers(folder: Path) -> Mapping[str, str]:
     """Complete the process environment by the servers that `retrue up` keeps on this folder, and return it.
 
+    Telemetry of every library is switched off too, unless somebody switched it on.
+
     The clients of Prefect and MLflow take their addresses from there and from nowhere else.
     """
+    from retrue.adapters.processes import QUIET
     from retrue.adapters.servers import running
 
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     for server in running(folder / ".retrue"):
         if server.name == "prefect":
             os.environ.setdefault("PREFECT_API_URL", server.api_url)
+            os.environ.setdefault("PREFECT_HOME", str((folder / ".retrue" / "prefect").absolute()))
         elif server.name == "mlflow":
             os.environ.setdefault("MLFLOW_TRACKING_URI", server.url)
     return os.environ

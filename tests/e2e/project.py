@@ -99,7 +99,7 @@ def draw(day: datetime, *, rows: int = ROWS) -> pd.DataFrame:
             "wind": wind,
             "tide": random.uniform(size=rows),
             "line": random.choice(["north", "south"], size=rows),
-            HOSTILE: np.where((day == CHANGED) & (np.arange(rows) == 0), 5.0, random.uniform(size=rows)),
+            HOSTILE: np.where((day == CHANGED) & (np.arange(rows) < 12), 2.0, random.uniform(size=rows)),
             "label": late.astype("int64"),
         }
     )

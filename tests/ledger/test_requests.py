@@ -52,6 +52,13 @@ def test_a_flow_run_takes_over_from_one_that_died_which_can_then_write_nothing(l
     assert (ledger.models.champion("m"), ledger.requests.get(asked).state) == ("2", "promoted")
 
 
+def test_a_retraining_that_failed_starts_no_cool_down(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.requests.close(asked, token=token, state="failed", reason="MLflow was down", now=NOW)
+    commit(ledger, verdict(1, DROP))
+    assert [request.state for request in ledger.requests.list("m")] == ["open", "failed"]
+
+
 def test_a_refusal_is_kept_with_its_reason_and_told(ledger: Ledger, asked: str) -> None:
     token = ledger.requests.claim(asked, NOW).token
     close = {"token": token, "state": "refused", "reason": "no gain on 2,000 rows", "notify": [ONCALL], "now": NOW}

@@ -10,6 +10,7 @@ from retrue.errors import DeliveryError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
+    from prefect.events import RelatedResource
 
 RETRAIN_DEPLOYMENT = "retrain/retrain"
 
@@ -22,7 +23,6 @@ def send_notification(payload: Mapping[str, object]) -> Mapping[str, object]:
             URLs are secrets.
     """
     import httpx
-    from prefect.blocks.abstract import NotificationError
 
     name = str(payload["block"])
     block = _load_block(name)
@@ -32,21 +32,23 @@ def send_notification(payload: Mapping[str, object]) -> Mapping[str, object]:
             block.notify(body=str(payload["body"]), subject=str(payload["subject"]))
     except httpx.HTTPStatusError as error:
         raise DeliveryError(f"{name}: the receiver answered {error.response.status_code}") from None
-    except (NotificationError, httpx.HTTPError, ValueError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - a block is its author's code; its errors may hold the address
         raise DeliveryError(f"{name}: not delivered ({type(error).__name__})") from None
     return {"block": name}
 
 
 def _load_block(name: str) -> Any:
+    import httpx
     from prefect.blocks.abstract import NotificationBlock
     from prefect.blocks.core import Block
-    from prefect.exceptions import PrefectHTTPStatusError
 
     try:
         block = Block.load(name, validate=True)
     except ValueError as error:
         raise DeliveryError(f"no block {name}: create it in the Prefect UI under Blocks") from error
-    except (PrefectHTTPStatusError, OSError, RuntimeError) as error:
+    except LookupError as error:
+        raise DeliveryError(f"block {name} is of a type whose package is not installed here") from error
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
         raise DeliveryError(f"block {name} could not be read: {type(error).__name__}") from error
     if not isinstance(block, NotificationBlock):
         raise DeliveryError(f"block {name} is no notification block")
@@ -54,22 +56,45 @@ def _load_block(name: str) -> Any:
 
 
 def emit_event(payload: Mapping[str, object]) -> Mapping[str, object]:
-    """Emit a Prefect event about a model; the payload's dedup key gives the event its id, so that it is told once."""
+    """Emit a Prefect event about a model; the payload's dedup key gives the event its id, so that it is told once.
+
+    It is posted: Prefect's own ``emit_event`` only queues, and drops the event where the server does not answer.
+
+    Raises:
+        DeliveryError: The server did not take it.
+    """
     import uuid
 
-    from prefect.events import emit_event as emit
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.events import Event, Resource
 
     facts = {name: value for name, value in payload.items() if name not in ("event", "dedup_key")}
-    event = emit(
+    about = {"prefect.resource.id": f"retrue.model.{payload['model']}", "prefect.resource.name": str(payload["model"])}
+    event = Event(
         event=str(payload["event"]),
-        resource={
-            "prefect.resource.id": f"retrue.model.{payload['model']}",
-            "prefect.resource.name": str(payload["model"]),
-        },
+        resource=Resource(root=about),
+        related=_flow_run(),
         payload=facts,
         id=uuid.uuid5(uuid.NAMESPACE_URL, str(payload["dedup_key"])),
     )
-    return {"event_id": str(event.id) if event else ""}
+    try:
+        with get_client(sync_client=True) as client:
+            client.request("POST", "/events", json=[event.model_dump(mode="json")])
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        raise DeliveryError(f"event {event.event} was not taken: {type(error).__name__}") from error
+    return {"event_id": str(event.id)}
+
+
+def _flow_run() -> list[RelatedResource]:
+    """Return the flow run that this happens in, as its page lists its events; none outside of one."""
+    from prefect.events import RelatedResource
+    from prefect.runtime import flow_run
+
+    if not flow_run.id:
+        return []
+    run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.role": "flow-run"}
+    return [RelatedResource(root={**run, "prefect.resource.name": str(flow_run.name)})]
 
 
 def start_retraining(payload: Mapping[str, object]) -> Mapping[str, object]:
@@ -80,7 +105,7 @@ def start_retraining(payload: Mapping[str, object]) -> Mapping[str, object]:
     """
     import httpx
     from prefect.deployments import run_deployment
-    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+    from prefect.exceptions import ObjectNotFound
 
     try:
         run = run_deployment(
@@ -93,6 +118,6 @@ def start_retraining(payload: Mapping[str, object]) -> Mapping[str, object]:
         )
     except ObjectNotFound as error:
         raise DeliveryError(f"no deployment {RETRAIN_DEPLOYMENT}: run `prefect deploy --all`") from error
-    except (PrefectHTTPStatusError, httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
         raise DeliveryError(f"{RETRAIN_DEPLOYMENT} could not be started: {type(error).__name__}") from error
     return {"flow_run_id": str(cast("FlowRun", run).id)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retrue.cli.output import AsJson, Folder, print_json, print_table, refusals
+from retrue.cli.output import AsJson, Folder, author, print_json, print_table, refusals
 from retrue.results import Incident
 
 Fingerprint = Annotated[str, typer.Argument(help="The incident's fingerprint, or its beginning.")]
@@ -47,7 +46,7 @@ def ack(fingerprint: Fingerprint, project: Folder = Path(), as_json: AsJson = Fa
 
     with refusals(as_json=as_json), open_workspace(project) as workspace:
         incidents = workspace.ledger.incidents
-        found = incidents.acknowledge(fingerprint, by=getpass.getuser(), now=workspace.now())
+        found = incidents.acknowledge(fingerprint, by=author(), now=workspace.now())
     _told(f"acknowledged: {found.message}", _facts(found), as_json=as_json)
 
 
@@ -69,9 +68,7 @@ def mute(
         raise typer.BadParameter(str(error)) from error
     with refusals(as_json=as_json), open_workspace(project) as workspace:
         now = workspace.now()
-        muted = workspace.ledger.incidents.mute(
-            fingerprint, until=now + length, reason=reason, by=getpass.getuser(), now=now
-        )
+        muted = workspace.ledger.incidents.mute(fingerprint, until=now + length, reason=reason, by=author(), now=now)
     facts: dict[str, str] = {"fingerprint": muted.fingerprint, "until": muted.until.isoformat(), "reason": reason}
     _told(f"muted until {muted.until:%Y-%m-%d %H:%M} UTC", facts, as_json=as_json)
 

@@ -77,14 +77,11 @@ def monitor(model: Model, window_end: WindowEnd = None, project: Folder = Path()
 
     Without --window-end the newest settled window is judged, and again those whose labels have come.
     """
-    from retrue.stages.backfill import judge_matured
-    from retrue.stages.monitor import monitor_window, window_to_judge
+    from retrue.stages.backfill import judge_due
     from retrue.workspace import open_workspace
 
     with refusals(as_json=as_json), open_workspace(project) as workspace:
-        if window_end is None:
-            list(judge_matured(workspace, model))
-        judged = monitor_window(workspace, window_to_judge(workspace, model, window_end))
+        *_, judged = judge_due(workspace, model, window_end)
     if as_json:
         print_json(judged.facts)
     else:
@@ -150,4 +147,4 @@ def status(
                 empty=f"{each.title}: no window judged yet",
             )
             typer.echo(each.outbox)
-    leave(worst([each.outcome for each in facts if each.outcome]))
+    leave(worst([each.outcome or "inconclusive" for each in facts]))  # a model that was never judged is not healthy

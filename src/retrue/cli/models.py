@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from retrue.cli.output import AsJson, Folder, Model, leave, print_json, refusals
+from retrue.cli.output import AsJson, Folder, Model, author, leave, print_json, refusals
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +50,7 @@ def rollback(
         made = workspace.ledger.models.rollback(
             model,
             reason=reason,
-            by=getpass.getuser(),
+            by=author(),
             notify=receivers(workspace.project.model(model)),
             now=workspace.now(),
         )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import click
 import typer
 
 from retrue.errors import RetrueError
+
+log = logging.getLogger(__name__)
 
 HEALTHY, BREACHED, CANNOT = 0, 1, 2
 EXIT_CODES = {
@@ -57,15 +63,37 @@ def _print_version(show: bool) -> None:
 
 @contextmanager
 def refusals(*, as_json: bool) -> Iterator[None]:
-    """Turn a broken set-up into one line on stderr, or a JSON object, and exit code 2."""
+    """Turn a broken set-up into one line on stderr, or a JSON object, and exit code 2.
+
+    A bug ends with 2 too, under its traceback: 1 would read as a breached window.
+    """
     try:
         yield
+    except (typer.Exit, typer.Abort, click.ClickException):
+        raise
     except RetrueError as error:
         if as_json:
             print_json({"error": type(error).__name__, "message": str(error)})
         else:
             typer.secho(f"retrue: {error}", err=True, fg=typer.colors.RED)
         raise typer.Exit(CANNOT) from error
+    except Exception as error:
+        log.exception("this is a bug of retrue")
+        if as_json:
+            print_json(
+                {"error": type(error).__name__, "message": "this is a bug of retrue: its traceback is on stderr"}
+            )
+        else:
+            typer.secho(f"retrue: {type(error).__name__}: this is a bug of retrue", err=True, fg=typer.colors.RED)
+        raise typer.Exit(CANNOT) from error
+
+
+def author() -> str:
+    """Return who acts, for the record: the user's name, or the number of one without, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def print_json(value: object) -> None:

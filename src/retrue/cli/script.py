@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from retrue.cli.output import CANNOT, refusals
+
 
 def run_script(flow: Any) -> None:
     """Read the flow's parameters from the command line and run it.
 
     Without a server the function itself runs: Prefect would start one for a single run, which takes ten seconds. With one
     that `retrue up` keeps here the program starts anew: Prefect, imported already, has read its address from a shell
-    that did not know it.
+    that did not know it. A flow that cannot run ends with exit code 2.
     """
     import typer
 
@@ -27,8 +29,11 @@ def run_script(flow: Any) -> None:
     run = flow if known else flow.fn
 
     def script(**parameters: Any) -> None:
-        state = run(**parameters, **({"return_state": True} if run is flow else {}))
+        with refusals(as_json=False):
+            state = run(**parameters, **({"return_state": True} if run is flow else {}))
         typer.echo(state.message)
+        if not state.is_completed():
+            raise typer.Exit(CANNOT)
 
     script.__signature__ = inspect.signature(flow.fn, eval_str=True).replace(return_annotation=None)  # type: ignore[attr-defined]
     script.__doc__ = flow.fn.__doc__

@@ -78,13 +78,11 @@ def deploy(project: Path, environment: dict[str, str]) -> None:
 
 def demo(project: Folder = Path()) -> None:
     """Watch real flights drift, and a model being retrained and promoted."""
-    sys.path.insert(0, str(project.resolve()))
-    try:
-        show = importlib.import_module("examples.flights.demo")
-    except ModuleNotFoundError as error:
+    if not (project / "examples" / "flights" / "demo.py").is_file():
         typer.secho(
-            f"retrue: the demo runs in retrue's own repository: no module {error.name} here", err=True, fg="red"
+            f"retrue: the demo runs in retrue's own repository, which {project.resolve()} is not", err=True, fg="red"
         )
-        raise typer.Exit(2) from error
+        raise typer.Exit(2)
+    sys.path.insert(0, str(project.resolve()))
     with refusals(as_json=False):
-        show.run(project)
+        importlib.import_module("examples.flights.demo").run(project)

@@ -140,7 +140,7 @@ def _find(connection: Connection, fingerprint: str) -> Incident:
     rows = connection.execute(select(incidents).where(begins).limit(2)).all() if fingerprint else []
     if len(rows) != 1:
         count = "more than one incident begins" if rows else "no incident begins"
-        raise LedgerError(f"{count} with {fingerprint[:40]!r}: `retrue incidents` lists them")
+        raise LedgerError(f"{count} with {fingerprint[:40]!r}: `retrue incidents list --all` shows them")
     return _read(rows[0])
 
 

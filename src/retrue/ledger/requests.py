@@ -36,8 +36,8 @@ class RetrainRequests:
         with self._store.read() as connection:
             return _read(request_row(connection, request))
 
-    def list(self, model: str | None = None, *, limit: int = 20) -> tuple[RetrainRequest, ...]:
-        """Return the latest requests, newest first."""
+    def list(self, model: str | None = None, *, limit: int | None = 20) -> tuple[RetrainRequest, ...]:
+        """Return the latest requests, newest first; all of them without a limit."""
         newest = select(requests).order_by(requests.c.opened_at.desc(), requests.c.id.desc()).limit(limit)
         with self._store.read() as connection:
             rows = connection.execute(newest.where(requests.c.model == model) if model else newest).all()
@@ -130,10 +130,9 @@ def attempts(connection: Connection, model: str) -> dict[str, int]:
 
 
 def last_as_of(connection: Connection, model: str) -> datetime | None:
-    """Return the latest ``as_of`` of a model's requests."""
-    latest: datetime | None = connection.execute(
-        select(func.max(requests.c.as_of)).where(requests.c.model == model)
-    ).scalar()
+    """Return the latest ``as_of`` of a model's requests; one that failed trained nothing and starts no cool-down."""
+    counted = select(func.max(requests.c.as_of)).where(requests.c.model == model, requests.c.state != "failed")
+    latest: datetime | None = connection.execute(counted).scalar()
     return latest
 
 

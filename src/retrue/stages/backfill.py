@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
-from retrue.stages.monitor import Judged, monitor_window
+from retrue.errors import RetrueError
+from retrue.stages.monitor import Judged, monitor_window, window_to_judge
 from retrue.stages.steps import Step, directly
 from retrue.times import as_utc
+from retrue.windows import Window
 from retrue.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 REVISITED_MAX = 100  # windows; each is pulled again to see whether its labels have come
 
@@ -18,27 +23,74 @@ REVISITED_MAX = 100  # windows; each is pulled again to see whether its labels h
 def judge_span(
     workspace: Workspace, model: str, start: datetime, end: datetime, *, step: Step = directly, flow_run_url: str = ""
 ) -> Iterator[Judged]:
-    """Judge the windows that lie wholly within [start, end) and have settled, and yield each as it is done."""
+    """Judge the windows that lie wholly within [start, end) and have settled, and yield each as it is done.
+
+    Raises:
+        RetrueError: One could not be judged: the first such error, once all others were.
+    """
     settings = workspace.project.model(model).window
     settled = settings.grid.floor(workspace.now() - settings.settle)
-    for window in settings.grid.windows_between(model, as_utc(start), min(as_utc(end), settled)):
-        yield step(window.name, partial(monitor_window, workspace, window, flow_run_url=flow_run_url))
+    windows = settings.grid.windows_between(model, as_utc(start), min(as_utc(end), settled))
+    yield from _judge_all(workspace, windows, step, flow_run_url)
 
 
 def judge_matured(
     workspace: Workspace, model: str, *, step: Step = directly, flow_run_url: str = ""
 ) -> Iterator[Judged]:
-    """Judge again the windows within the labels' horizon that still wait for labels, and yield those that changed."""
+    """Judge again the windows within the labels' horizon that still wait for labels, and yield those that changed.
+
+    Raises:
+        RetrueError: One could not be judged: the first such error, once all others were.
+    """
     settings = workspace.project.model(model)
     if settings.labels is None:
         return
     oldest = workspace.now() - settings.labels.horizon
-    for revision in reversed(workspace.ledger.latest(model, limit=REVISITED_MAX)):
-        if revision.awaits_labels and revision.window.end > oldest:
-            again = partial(monitor_window, workspace, revision.window, flow_run_url=flow_run_url)
-            judged = step(f"again: {revision.window.name}", again)
-            if judged.revision.new:
-                yield judged
+    newest_first = workspace.ledger.latest(model, limit=REVISITED_MAX)
+    waiting = [each.window for each in reversed(newest_first) if each.awaits_labels and each.window.end > oldest]
+    yield from (judged for judged in _judge_all(workspace, waiting, step, flow_run_url) if judged.revision.new)
+
+
+def _judge_all(workspace: Workspace, windows: Iterable[Window], step: Step, flow_run_url: str) -> Iterator[Judged]:
+    failed = None
+    for window in windows:
+        try:
+            judged = step(window.name, partial(monitor_window, workspace, window, flow_run_url=flow_run_url))
+        except RetrueError as error:
+            log.warning("%s could not be judged: %s", window.name, error)
+            failed = failed or error
+        else:
+            yield judged
+    if failed:
+        raise failed
+
+
+def judge_due(
+    workspace: Workspace,
+    model: str,
+    window_end: datetime | str | None,
+    *,
+    at: datetime | None = None,
+    step: Step = directly,
+    flow_run_url: str = "",
+) -> Iterator[Judged]:
+    """Judge the window that ends at ``window_end``, which is yielded last.
+
+    By default that is the newest one that had settled ``at`` the time the run was scheduled for, or now, after those whose labels have come; it is judged whatever became of them.
+
+    Raises:
+        RetrueError: One could not be judged.
+    """
+    failed = None
+    if window_end is None:
+        try:
+            yield from judge_matured(workspace, model, step=step, flow_run_url=flow_run_url)
+        except RetrueError as error:
+            failed = error
+    window = window_to_judge(workspace, model, window_end, at=at)
+    yield monitor_window(workspace, window, step=step, flow_run_url=flow_run_url)
+    if failed:
+        raise failed
 
 
 def count_outcomes(judged: Iterable[Mapping[str, object]]) -> str:

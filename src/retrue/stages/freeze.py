@@ -61,6 +61,8 @@ def freeze_from_log(
         names = [*pulled.features, *(name for name in wanted if name in pulled.columns)]
         frame = rows_served_by(version, pulled.sample(REFERENCE_ROWS_MAX, seed=settings.drift.seed, columns=names))
         features = pulled.features
+        if pulled.report.rows > REFERENCE_ROWS_MAX:  # drawn by weight: its rows count the same
+            frame = frame.assign(sample_weight=1.0)
     if frame.empty:
         raise BaselineError(
             f"no records of {model} between {span.start:%Y-%m-%d} and {span.end:%Y-%m-%d}: look at {settings.logs.uri}"

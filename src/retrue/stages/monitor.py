@@ -62,15 +62,20 @@ class Judged:
         }
 
 
-def window_to_judge(workspace: Workspace, model: str, end: datetime | str | None) -> Window:
-    """Return the window that ends at a time, the newest settled one by default.
+def window_to_judge(
+    workspace: Workspace, model: str, end: datetime | str | None, *, at: datetime | None = None
+) -> Window:
+    """Return the window that ends at a time, by default the newest one that had settled ``at`` a time, or now.
 
     Raises:
-        ConfigError: No such model, or no window ends there.
+        ConfigError: No such model, no window ends there, or it has not ended: judged now, it would outdate all others.
     """
     settings = workspace.project.model(model)
     try:
-        return settings.window.window_ending(model, end, now=workspace.now())
+        window = settings.window.window_ending(model, end, now=at or workspace.now())
+        if window.end > workspace.now():
+            raise ValueError(f"the window that ends at {window.end:%Y-%m-%d %H:%M} UTC has not ended yet")
+        return window
     except ValueError as error:
         raise ConfigError(
             str(error), file=workspace.project.root / "retrue.yaml", key=f"models.{model}.window"

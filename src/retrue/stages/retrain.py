@@ -60,7 +60,7 @@ def request_for(workspace: Workspace, model: str, cause: str) -> str:
         LedgerError: Another request is in flight.
     """
     settings = workspace.project.model(model)
-    known = workspace.ledger.requests.list(model)
+    known = workspace.ledger.requests.list(model, limit=None)
     if any(request.id == cause for request in known):
         return cause
     newest = workspace.ledger.latest(model)
