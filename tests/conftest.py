@@ -20,6 +20,15 @@ for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):  # a user's own servers 
     os.environ.pop(name, None)
 
 
+@pytest.fixture(autouse=True)
+def environment_restored() -> Iterator[None]:
+    """Leave the environment as it was: MLflow writes its address there, and a command the servers it finds."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An MLflow server, empty at first."""
