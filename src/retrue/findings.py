@@ -278,7 +278,7 @@ def _system_findings(measurements: Measurements, settings: ModelSettings) -> Ite
     if health is None:
         return
     limit = settings.system.max_error_share
-    if limit is not None and health.error_share > limit:
+    if limit is not None and health.error_share is not None and health.error_share > limit:
         yield Finding(
             check="system.errors",
             scope="",

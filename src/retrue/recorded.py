@@ -185,7 +185,8 @@ def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, floa
 
 def _system_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
     if system := measurements.system:
-        yield "system.error_share", system.error_share
+        if system.error_share is not None:
+            yield "system.error_share", system.error_share
         yield from ((f"system.latency_ms.{quantile}", value) for quantile, value in system.latency_ms.items())
 
 

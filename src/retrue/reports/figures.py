@@ -125,7 +125,8 @@ def _expectations(measurements: Measurements) -> Iterator[Figure]:
 def _system(measurements: Measurements) -> Iterator[Figure]:
     system = measurements.system
     if system is not None:
-        yield Figure(label="Failed inferences", value=share(system.error_share))
+        if system.error_share is not None:
+            yield Figure(label="Failed inferences", value=share(system.error_share))
         if "p95" in system.latency_ms:
             others = (
                 f"{name} {number(system.latency_ms[name])}" for name in ("p50", "p99") if name in system.latency_ms

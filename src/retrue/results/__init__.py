@@ -13,6 +13,14 @@ from retrue.results.decided import (
     RetrainCause,
     SliceComparison,
 )
+from retrue.results.failures import (
+    HISTOGRAM_BINS,
+    Condition,
+    FailingInput,
+    FailureGroup,
+    Served,
+    SystemHealth,
+)
 from retrue.results.judged import (
     Baseline,
     Finding,
@@ -29,28 +37,31 @@ from retrue.results.measured import (
     DriftResult,
     ExpectationOutcome,
     Interval,
-    Measurements,
     Profile,
     PullReport,
     RealisedPerformance,
     SchemaDifference,
     SetAside,
     Severity,
-    SystemHealth,
     Unmeasured,
     ValidationResult,
 )
+from retrue.results.measurements import Measurements
 
 __all__ = [
+    "HISTOGRAM_BINS",
     "Baseline",
     "Change",
     "ColumnDrift",
     "ColumnKind",
     "ColumnProfile",
+    "Condition",
     "Decision",
     "DriftResult",
     "Effect",
     "ExpectationOutcome",
+    "FailingInput",
+    "FailureGroup",
     "Finding",
     "GateResult",
     "HistoryPoint",
@@ -65,6 +76,7 @@ __all__ = [
     "RealisedPerformance",
     "RetrainCause",
     "SchemaDifference",
+    "Served",
     "SetAside",
     "Severity",
     "SliceComparison",

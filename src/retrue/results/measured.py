@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from retrue.windows import Window
-
 
 class Severity(StrEnum):
     """How much a finding matters; critical and warning breach a window, info does not."""
@@ -247,37 +245,8 @@ class RealisedPerformance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SystemHealth:
-    """Failures and latency of a window, weighted; latency percentiles are of rows that have one, in ms."""
-
-    error_share: float
-    latency_ms: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        refuse_outside_unit("SystemHealth", error_share=self.error_share)
-        refuse_nan("latency_ms", **self.latency_ms)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Unmeasured:
     """A part of a window that could not be measured, and why."""
 
     part: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurements:
-    """Everything measured on one window revision. An absent part is None and explained in ``unmeasured``."""
-
-    window: Window
-    pull: PullReport
-    model_version: str
-    baseline_digest: str
-    profile: Profile | None = None
-    schema: SchemaDifference | None = None
-    validation: ValidationResult | None = None
-    drift: DriftResult | None = None
-    performance: RealisedPerformance | None = None
-    system: SystemHealth | None = None
-    unmeasured: tuple[Unmeasured, ...] = ()

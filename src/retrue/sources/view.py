@@ -42,6 +42,10 @@ FIELDS = {
     "input_tokens": Kind.FRACTIONAL,
     "output_tokens": Kind.FRACTIONAL,
     "cost_usd": Kind.FRACTIONAL,
+    "gen_ai.request.model": Kind.TEXT,
+    "gen_ai.response.model": Kind.TEXT,
+    "gen_ai.provider.name": Kind.TEXT,
+    "gen_ai.response.finish_reasons": Kind.TEXT,
     "context": None,
 }
 """The fields of a record with their kind; None where it is what the log holds."""

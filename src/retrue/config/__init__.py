@@ -1,0 +1,39 @@
+"""The settings of retrue.yaml: frozen, checked once. Unknown keys, NaN and reversed thresholds are refused."""
+
+from retrue.config.acting import GATE_BLOCKS_MIN, GateSettings, NotifySettings, RetrainSettings
+from retrue.config.base import Settings, nearest
+from retrue.config.judging import (
+    CATEGORICAL_METHODS,
+    NUMERIC_METHODS,
+    DriftSettings,
+    MethodSettings,
+    PerformanceSettings,
+    QualitySettings,
+)
+from retrue.config.project import ModelSettings, Project
+from retrue.config.retention import RetentionSettings
+from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
+from retrue.config.system import SystemSettings
+
+__all__ = [
+    "CATEGORICAL_METHODS",
+    "GATE_BLOCKS_MIN",
+    "NUMERIC_METHODS",
+    "ColumnSettings",
+    "DriftSettings",
+    "GateSettings",
+    "LabelSettings",
+    "LogSettings",
+    "MethodSettings",
+    "ModelSettings",
+    "NotifySettings",
+    "PerformanceSettings",
+    "Project",
+    "QualitySettings",
+    "RetentionSettings",
+    "RetrainSettings",
+    "Settings",
+    "SystemSettings",
+    "WindowSettings",
+    "nearest",
+]

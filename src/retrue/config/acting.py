@@ -1,0 +1,105 @@
+"""What follows from a verdict: retraining with its gate, and who is told."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from retrue.config.base import Duration, Number, Settings
+from retrue.times import duration_text, parse_duration
+
+GATE_BLOCKS_MIN = 10  # fewer say too little of how much blocks differ
+
+
+def _parse_resample(text: object) -> object:
+    if text == "rows":
+        return text
+    try:
+        length = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"write rows, or how long a block lasts, such as 1d, not {text!r}") from error
+    if not length:
+        raise ValueError("a block lasts longer than nothing: write rows to draw them one by one")
+    return length
+
+
+class GateSettings(Settings):
+    """What a challenger must show on the same later rows.
+
+    The two-sided paired bootstrap interval of its gain must lie above ``min_gain``. A slice refuses when its whole interval
+    lies below 0 and its gain below ``-max_slice_loss``: worse beyond noise, and by more than is tolerated. Slices with fewer
+    than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
+
+    ``resample`` is what the bootstrap draws: blocks of time of this length, whole, or ``rows``, one by one. Rows of one day
+    share its conditions; drawn one by one they pass for more evidence than they are, and a challenger that was lucky on some
+    days is promoted. Blocks should be longer than what their rows share. A gate needs 10 of them; it is refused below that,
+    and a slice that occurs in fewer is left out.
+    """
+
+    min_gain: Number = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resample: Annotated[timedelta | Literal["rows"], BeforeValidator(_parse_resample)] = timedelta(days=1)
+    resamples: int = Field(default=1000, ge=100)
+    min_rows: int = Field(default=1000, ge=10)
+    slices: tuple[str, ...] = ()
+    max_slice_loss: Annotated[float, Field(ge=0)] = 0.02
+    min_slice_rows: int = Field(default=500, ge=10)
+
+
+class RetrainSettings(Settings):
+    """When and how a challenger is trained.
+
+    ``train`` names ``module:function`` taking features (a pandas frame) and labels (a series) and returning a fitted
+    scikit-learn estimator; without it the champion's pipeline is cloned and refitted. ``history`` bounds how far back
+    labelled windows are used, ``holdout`` how much of the latest is kept for the gate. ``trusted_types`` extends the list
+    of types a skops file may hold.
+    """
+
+    train: str | None = None
+    on: tuple[Literal["drift", "performance", "quality", "schema", "expectation"], ...] = ("performance",)
+    cooldown: Duration = timedelta(days=14)
+    max_attempts: int = Field(default=3, ge=1)
+    history: Duration | None = None
+    holdout: Duration = timedelta(days=14)
+    include_reference: bool = True
+    approval: Literal["never"] = "never"
+    gate: GateSettings = GateSettings()
+    trusted_types: tuple[str, ...] = ()
+
+    @field_validator("train")
+    @classmethod
+    def _importable(cls, train: str | None) -> str | None:
+        if train is not None and not re.fullmatch(r"[\w.]+:\w+", train):
+            raise ValueError(f"write it as module:function, not {train!r}")
+        return train
+
+    @model_validator(mode="after")
+    def _holds_enough_blocks(self) -> Self:
+        block = self.gate.resample
+        if block != "rows" and self.holdout < GATE_BLOCKS_MIN * block:
+            raise ValueError(
+                f"holdout {duration_text(self.holdout)} holds fewer than the {GATE_BLOCKS_MIN} blocks of"
+                f" {duration_text(block)} that the gate needs: lengthen it or set gate.resample"
+            )
+        return self
+
+
+class NotifySettings(Settings):
+    """Prefect notification blocks, as ``type-slug/name``, by severity; info goes to the digest flow."""
+
+    critical: tuple[str, ...] = ()
+    warning: tuple[str, ...] = ()
+    info: Literal["digest", "never"] = "digest"
+    digest: tuple[str, ...] = ()
+    repeat_every: Duration = timedelta(days=7)
+
+    @field_validator("critical", "warning", "digest")
+    @classmethod
+    def _blocks(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", name):
+                raise ValueError(f"a block is written type-slug/name, such as slack-webhook/oncall, not {name!r}")
+        return names

@@ -1,0 +1,118 @@
+"""One model's block, and the whole of retrue.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retrue.config.acting import NotifySettings, RetrainSettings
+from retrue.config.base import Settings, nearest
+from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
+from retrue.config.retention import RetentionSettings
+from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
+from retrue.config.system import SystemSettings
+from retrue.errors import ConfigError
+from retrue.metrics import METRICS, greater_is_better
+from retrue.windows import check_name
+
+
+class ModelSettings(Settings):
+    """One watched model."""
+
+    task: Literal["binary", "multiclass", "regression"]
+    logs: LogSettings
+    labels: LabelSettings | None = None
+    columns: ColumnSettings = ColumnSettings()
+    window: WindowSettings = WindowSettings()
+    expectations: str | None = None
+    quality: QualitySettings = QualitySettings()
+    drift: DriftSettings = DriftSettings()
+    performance: PerformanceSettings = PerformanceSettings()
+    system: SystemSettings = SystemSettings()
+    retrain: RetrainSettings | None = None
+    notify: NotifySettings = NotifySettings()
+
+    @model_validator(mode="after")
+    def _metric_fits_task(self) -> Self:
+        known = METRICS[self.task]
+        chosen = self.performance.metric
+        if chosen is not None and chosen not in known:
+            raise ValueError(
+                f"performance.metric {chosen!r} is not for {self.task} models{nearest(chosen, known)}: one of {', '.join(known)}"
+            )
+        wrong = "max" if greater_is_better(self.metric) else "min"
+        if getattr(self.performance, wrong) is not None:
+            raise ValueError(
+                f"performance.{wrong} would flag good values of {self.metric}: use {'min' if wrong == 'max' else 'max'}"
+            )
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The judged metric: the configured one, else the task's first."""
+        return self.performance.metric or METRICS[self.task][0]
+
+    def judging_digest(self, suite: bytes) -> str:
+        """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
+        judging = self.model_dump_json(exclude={"notify", "retrain", "logs", "labels", "expectations"})
+        return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
+
+
+class Project(Settings):
+    """retrue.yaml: the models of one folder. Relative paths in it start at ``root``."""
+
+    version: Literal[1]
+    ledger: str = Field(default="sqlite:///.retrue/ledger.db", repr=False)
+    mlflow: str | None = Field(default=None, repr=False)
+    retention: RetentionSettings = RetentionSettings()
+    models: Mapping[str, ModelSettings]
+    root: Path = Path()
+
+    @field_validator("models")
+    @classmethod
+    def _names(cls, models: Mapping[str, ModelSettings]) -> Mapping[str, ModelSettings]:
+        if not models:
+            raise ValueError("no model is watched: add a block")
+        for name in models:
+            check_name(name)
+        return models
+
+    def model(self, name: str) -> ModelSettings:
+        """Return one model's settings.
+
+        Raises:
+            NameRefusedError: The name could leave its folder.
+            ConfigError: No such model.
+        """
+        check_name(name)
+        if name not in self.models:
+            hint = nearest(name, self.models)
+            raise ConfigError(
+                f"no model {name!r}{hint}: it watches {', '.join(self.models)}",
+                file=self.root / "retrue.yaml",
+                key="models",
+            )
+        return self.models[name]
+
+    def path(self, relative: str) -> Path:
+        """Return a path of the configuration, from the project's root."""
+        return self.root / relative
+
+    @property
+    def baselines(self) -> Path:
+        """The folder of frozen baselines, ``<model>/<version>`` below it."""
+        return self.root / "baselines"
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything made at run time."""
+        return self.root / ".retrue"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports, ``<model>/<window>`` below it."""
+        return self.state / "reports"

@@ -1,0 +1,128 @@
+"""Failures, latency and cost of a window. Shares are in 0-1 and weighted, latencies in milliseconds, cost in US dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from retrue.results.measured import Interval, refuse_nan, refuse_outside_unit
+
+HISTOGRAM_BINS = 24
+"""Equal parts of a window in which the failures of a group are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What inputs have in common: ``origin = EWR``, ``visib is missing``, ``distance in [1,000, 2,500)``.
+
+    ``relation`` is ``=``, ``in`` or ``is missing``; ``value`` is text as a person reads it, empty for the last.
+    """
+
+    column: str
+    relation: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.column, self.relation, self.value) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingInput:
+    """Inputs that fail more often than the others: ``ratio`` is the relative risk, with its interval.
+
+    ``inside_share`` is the share that failed where all ``conditions`` hold, ``outside_share`` elsewhere; ``rows`` and
+    ``failures`` count records where they hold, unweighted.
+    """
+
+    conditions: tuple[Condition, ...]
+    ratio: Interval
+    inside_share: float
+    outside_share: float
+    rows: int
+    failures: int
+
+    def __post_init__(self) -> None:
+        refuse_outside_unit("FailingInput", inside_share=self.inside_share, outside_share=self.outside_share)
+
+    def __str__(self) -> str:
+        return f"fails {self.ratio.value:.3g}x more when {' and '.join(map(str, self.conditions))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failures of a window that share a fingerprint; ``id`` is the same in every window.
+
+    ``message`` is a template without values, ``frames`` the in-app part of the stack, outermost first; ``reasons`` say
+    why these failures are one group. ``rows`` counts records, ``share`` is the weighted share of the window's inferences.
+    ``histogram`` counts rows in ``HISTOGRAM_BINS`` equal parts of the window. ``samples`` are ids of inferences, ``traces``
+    ids of traces, a few of each. ``inputs`` are what these failures have in common, strongest first.
+    """
+
+    id: str
+    title: str
+    error_type: str
+    message: str
+    frames: tuple[str, ...]
+    reasons: tuple[str, ...]
+    status: str
+    rows: int
+    share: float
+    versions: Mapping[str, int]
+    endpoints: Mapping[str, int]
+    first_at: datetime
+    last_at: datetime
+    histogram: tuple[int, ...]
+    samples: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
+    inputs: tuple[FailingInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_outside_unit(f"failure group {self.id}", share=self.share)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One model version at one endpoint, beside the others; ``generator`` is the language or image model it called.
+
+    Sums are weighted; what no record has is None, or absent from ``latency_ms``.
+    """
+
+    model_version: str
+    endpoint: str
+    generator: str
+    rows: int
+    weight: float
+    error_share: float
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost_usd: float | None = None
+    request_bytes_p50: float | None = None
+
+    def __post_init__(self) -> None:
+        refuse_outside_unit("Served", error_share=self.error_share)
+        refuse_nan("latency_ms", **self.latency_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemHealth:
+    """Failures, latency, size and cost of a window, weighted; percentiles are of rows that have a value.
+
+    ``error_shares`` maps a kind of failure (crash, timeout, authentication, rejected) to its share of all inferences; they
+    sum to ``error_share``. ``error_share`` is None where the log has no ``status``: absent is not the same as healthy.
+    """
+
+    error_share: float | None
+    latency_ms: Mapping[str, float]
+    error_shares: Mapping[str, float] = field(default_factory=dict)
+    request_bytes: Mapping[str, float] = field(default_factory=dict)
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost_usd: float | None = None
+    served: tuple[Served, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_outside_unit("SystemHealth", error_share=self.error_share, **self.error_shares)
+        refuse_nan("latency_ms", **self.latency_ms)
+        refuse_nan("request_bytes", **self.request_bytes)

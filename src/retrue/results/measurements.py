@@ -1,0 +1,35 @@
+"""Everything that was measured on a window, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrue.results.failures import FailureGroup, SystemHealth
+from retrue.results.measured import (
+    DriftResult,
+    Profile,
+    PullReport,
+    RealisedPerformance,
+    SchemaDifference,
+    Unmeasured,
+    ValidationResult,
+)
+from retrue.windows import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements:
+    """Everything measured on one window revision. An absent part is None and explained in ``unmeasured``."""
+
+    window: Window
+    pull: PullReport
+    model_version: str
+    baseline_digest: str
+    profile: Profile | None = None
+    schema: SchemaDifference | None = None
+    validation: ValidationResult | None = None
+    drift: DriftResult | None = None
+    performance: RealisedPerformance | None = None
+    system: SystemHealth | None = None
+    failures: tuple[FailureGroup, ...] = ()
+    unmeasured: tuple[Unmeasured, ...] = ()
