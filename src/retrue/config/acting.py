@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from retrue.config.base import Duration, Number, Settings
+from retrue.config.base import Duration, Number, Settings, function_name
 from retrue.times import duration_text, parse_duration
 
 GATE_BLOCKS_MIN = 10  # fewer say too little of how much blocks differ
@@ -72,9 +72,7 @@ class RetrainSettings(Settings):
     @field_validator("train")
     @classmethod
     def _importable(cls, train: str | None) -> str | None:
-        if train is not None and not re.fullmatch(r"[\w.]+:\w+", train):
-            raise ValueError(f"write it as module:function, not {train!r}")
-        return train
+        return None if train is None else function_name(train)
 
     @model_validator(mode="after")
     def _holds_enough_blocks(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated
@@ -27,3 +28,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint naming the known word closest to this one, or nothing if none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def function_name(text: str) -> str:
+    """Return a name as ``module:function``.
+
+    Raises:
+        ValueError: It is written otherwise.
+    """
+    if not re.fullmatch(r"[\w.]+:\w+", text):
+        raise ValueError(f"write it as module:function, not {text!r}")
+    return text

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from retrue.config.acting import NotifySettings, RetrainSettings
-from retrue.config.base import Settings, nearest
+from retrue.config.base import Settings, function_name, nearest
 from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
 from retrue.config.retention import RetentionSettings
 from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
@@ -21,7 +21,12 @@ from retrue.windows import check_name
 
 
 class ModelSettings(Settings):
-    """One watched model."""
+    """One watched model.
+
+    ``serve`` names ``module:function``, which answers one request as the model server does, so that `retrue reproduce` meets
+    the server's failures too: it takes the model and a dictionary of features and returns a prediction, or a prediction and
+    a score.
+    """
 
     task: Literal["binary", "multiclass", "regression"]
     logs: LogSettings
@@ -34,6 +39,7 @@ class ModelSettings(Settings):
     performance: PerformanceSettings = PerformanceSettings()
     system: SystemSettings = SystemSettings()
     retrain: RetrainSettings | None = None
+    serve: str | None = None
     notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")
@@ -51,6 +57,11 @@ class ModelSettings(Settings):
             )
         return self
 
+    @field_validator("serve")
+    @classmethod
+    def _importable(cls, serve: str | None) -> str | None:
+        return None if serve is None else function_name(serve)
+
     @property
     def metric(self) -> str:
         """The judged metric: the configured one, else the task's first."""
@@ -58,7 +69,7 @@ class ModelSettings(Settings):
 
     def judging_digest(self, suite: bytes) -> str:
         """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
-        judging = self.model_dump_json(exclude={"notify", "retrain", "logs", "labels", "expectations"})
+        judging = self.model_dump_json(exclude={"notify", "retrain", "logs", "labels", "expectations", "serve"})
         return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
 
 

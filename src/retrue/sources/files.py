@@ -36,7 +36,12 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def pull_window(
-    window: Window, settings: ModelSettings, *, root: Path, as_of: datetime | None = None
+    window: Window,
+    settings: ModelSettings,
+    *,
+    root: Path,
+    as_of: datetime | None = None,
+    ids: Sequence[str] | None = None,
 ) -> Iterator[PulledWindow]:
     """Read a window's logs and labels into the engine, once, and lend the table for the length of the block.
 
@@ -59,6 +64,7 @@ def pull_window(
         settings: The model's block of retrue.yaml.
         root: Where relative folders start.
         as_of: Ignore labels that arrived later than this aware time.
+        ids: Take only the records with these ``inference_id``.
 
     Raises:
         SourceError: A folder that is none, a scheme that is not read, or an engine that fails on sound files.
@@ -69,7 +75,7 @@ def pull_window(
         logs = Folder(engine, folder, _log_span(window, settings.columns))
         outcomes = Folder(engine, labels, _label_span(window, settings, as_of)) if labels else None
         folders = [each for each in (logs, outcomes) if each]
-        shape = reading(folders, lambda: _materialise(engine, logs, outcomes, window, settings.columns))
+        shape = reading(folders, lambda: _materialise(engine, logs, outcomes, window, settings.columns, ids))
         yield _pulled(engine, shape, logs, outcomes)
 
 
@@ -87,7 +93,12 @@ def _label_span(window: Window, settings: ModelSettings, as_of: datetime | None)
 
 
 def _materialise(
-    engine: Engine, logs: Folder, labels: Folder | None, window: Window, settings: ColumnSettings
+    engine: Engine,
+    logs: Folder,
+    labels: Folder | None,
+    window: Window,
+    settings: ColumnSettings,
+    ids: Sequence[str] | None,
 ) -> Layout:
     """Create the table, duplicates included."""
     import ibis
@@ -100,6 +111,8 @@ def _materialise(
         rows = engine.table("nothing")
     if "model" in rows.columns:
         rows = rows.filter(rows.model.isnull() | (rows.model == window.model))
+    if ids is not None:
+        rows = rows.filter(rows.inference_id.isin(ids))
     weight = (
         rows.sample_weight.coalesce(1.0)
         if "sample_weight" in rows.columns

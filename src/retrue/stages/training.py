@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
+import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from retrue.config import ModelSettings, Project
 from retrue.errors import ModelError
 from retrue.metrics import NEED_SCORE
+from retrue.stages.functions import user_function
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,21 +68,15 @@ def train_function(project: Project, settings: ModelSettings, load_champion: Cal
     name = settings.retrain.train if settings.retrain else None
     if name is None:
         return lambda features, labels: _clone(load_champion()).fit(features, labels)
-    module, _, function = name.partition(":")
-    if str(project.root) not in sys.path:
-        sys.path.insert(0, str(project.root))
-    try:
-        imported = importlib.import_module(module)
-        train: Train = getattr(imported, function)
-    except Exception as error:
-        raise ModelError(f"retrain.train {name} cannot be imported from {project.root}: {error}") from error
+    train: Train = user_function(project, "retrain.train", name)
+    home = inspect.getmodule(train)
 
     def named(features: pd.DataFrame, labels: pd.Series[Any]) -> Any:
         try:
             return train(features, labels)
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
-            place = ([frame for frame in frames if frame.filename == imported.__file__] or frames)[-1]
+            place = ([frame for frame in frames if home and frame.filename == home.__file__] or frames)[-1]
             where = f"{Path(place.filename).name}:{place.lineno}"
             raise ModelError(f"retrain.train {name} failed in {where} ({type(error).__name__})") from error
 
