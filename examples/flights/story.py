@@ -13,6 +13,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from retrue.failures.stories import FailureStory
     from retrue.ledger import Revision
     from retrue.workspace import Workspace
 
@@ -36,10 +37,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """One failure group of the whole demo: what failed, when, for which inputs, and how it ended."""
+
+    title: str
+    state: str
+    rows: int
+    over_weeks: str
+    inputs: str
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The demo's windows, retrainings and messages, and where to look at them."""
+    """The demo's windows, failures, retrainings and messages, and where to look at them."""
 
     rows: tuple[Row, ...]
+    failures: tuple[Failing, ...]
     retrainings: tuple[Mapping[str, object], ...]
     messages: tuple[Mapping[str, str], ...]
     flow_runs: tuple[Mapping[str, str], ...]
@@ -47,9 +61,11 @@ class Story:
     charts_url: str
 
     def print(self, console: Console) -> None:
-        """Print the table, what became of each retraining, what the receiver got, and the addresses."""
+        """Print the weeks, the failures, what became of each retraining, what the receiver got, and the addresses."""
         console.print()
         console.print(self._table())
+        console.print()
+        console.print(self._failure_table())
         for each in self.retrainings:
             console.print(f"\n[bold]{str(each['as_of'])[:10]}[/] {each['reason']}", soft_wrap=True)
         console.print(
@@ -69,20 +85,23 @@ class Story:
             "model": MODEL,
             "urls": {**self.urls, "charts": self.charts_url},
             "windows": [row.facts for row in self.rows],
+            "failures": [failing.facts for failing in self.failures],
             "retrainings": self.retrainings,
             "notifications": self.messages,
             "flow_runs": self.flow_runs,
         }
         path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str) + b"\n")
 
+    def _failure_table(self) -> Table:
+        table = _titled("what failed in the model server, and for which inputs")
+        for name in ("failure", "over the weeks", "records", "now", "which inputs"):
+            table.add_column(name, justify="right" if name == "records" else "left", overflow="fold")
+        for each in self.failures:
+            table.add_row(each.title, each.over_weeks, f"{each.rows:,}", each.state, each.inputs)
+        return table
+
     def _table(self) -> Table:
-        table = Table(
-            show_edge=False,
-            pad_edge=False,
-            header_style="bold",
-            title="flight-delay, week by week",
-            title_justify="left",
-        )
+        table = _titled("flight-delay, week by week")
         for name in ("window", "rows", "v", "verdict", "findings", "roc_auc", "action"):
             table.add_column(
                 name,
@@ -101,6 +120,10 @@ class Story:
                 row.action,
             )
         return table
+
+
+def _titled(title: str) -> Table:
+    return Table(show_edge=False, pad_edge=False, header_style="bold", title=title, title_justify="left")
 
 
 def tell(
@@ -132,11 +155,37 @@ def tell(
     revisions = reversed(ledger.latest(MODEL, limit=WINDOWS_MAX))
     return Story(
         rows=tuple(_row(revision, answers) for revision in revisions),
+        failures=tuple(_failing(story) for story in ledger.failures.list(MODEL)),
         retrainings=retrainings,
         messages=tuple(messages),
         flow_runs=tuple(flow_runs),
         urls=urls,
         charts_url=MlflowRecorder(workspace.mlflow).charts_url(MODEL),
+    )
+
+
+def _failing(story: FailureStory) -> Failing:
+    from retrue.reports.sparkline import text_sparkline
+
+    inputs = "; ".join(map(str, story.inputs[:1]))
+    facts = {
+        "id": story.id,
+        "title": story.text.title,
+        "state": story.status.value,
+        "rows": story.rows,
+        "first_seen_at": story.first_seen_at,
+        "last_seen_at": story.last_seen_at,
+        "rows_by_window": {f"{point.window.start:%Y-%m-%d}": point.rows for point in story.points if point.rows},
+        "inputs": [str(each) for each in story.inputs],
+        "samples": story.samples,
+    }
+    return Failing(
+        title=story.text.title,
+        state=story.status.value,
+        rows=story.rows,
+        over_weeks=text_sparkline([point.rows for point in story.points]),
+        inputs=inputs,
+        facts=facts,
     )
 
 

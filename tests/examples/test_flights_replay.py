@@ -1,18 +1,25 @@
-import json
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from examples.flights.data import CATEGORICAL_FEATURES, FEATURES, flights_between
-from examples.flights.replay import BATCH_ROWS, FlightReplay, days_between, log_schema
+from examples.flights.data import FEATURES, flights_between
+from examples.flights.replay import BATCH_ROWS, FIELDS, MODEL, FlightReplay, days_between
+from examples.flights.server import RELEASES, answer, prepare, release_on
 
-DAY = date(2013, 7, 1)
+from retrue.config import ModelSettings
+from retrue.logger import InferenceLogger
+from retrue.sources.files import pull_window
+from retrue.sources.pulled import PulledWindow
+from retrue.windows import Window
+
+DAY = date(2013, 8, 5)  # of a release without a fault
+CALM = date(2013, 5, 23)
 
 
 class ByDistance:
@@ -27,101 +34,118 @@ class ByDistance:
         return np.column_stack([1 - late, late])
 
 
+Play = Callable[[date], pd.DataFrame]
+
+
 @pytest.fixture
-def replay(flights: pd.DataFrame, tmp_path: Path) -> FlightReplay:
-    return FlightReplay(
-        classifier=ByDistance(),
-        model_version="7",
-        flights=flights,
-        logs=tmp_path / "logs",
-        labels=tmp_path / "labels",
-    )
+def play(flights: pd.DataFrame, tmp_path: Path) -> Play:
+    """Serve a day, land its flights, and read the log back as a window."""
+
+    def played(day: date) -> pd.DataFrame:
+        with closing(InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS)) as log:
+            replay = FlightReplay(classifier=ByDistance(), flights=flights, log=log)
+            replay.serve_day(day)
+            for landing in days_between(day, day + timedelta(days=3)):
+                replay.land_day(landing)
+        with window_of(tmp_path, day) as pulled:
+            return pulled.sample(10_000, seed=0).sort_values(["time", "inference_id"], ignore_index=True)
+
+    return played
 
 
-def written(path: Path | None) -> Path:
-    assert path is not None
-    return path
+@contextmanager
+def window_of(folder: Path, day: date) -> Iterator[PulledWindow]:
+    uris: dict[str, Any] = {"logs": {"uri": str(folder)}, "labels": {"uri": str(folder / "labels")}}
+    settings = ModelSettings.model_validate({"task": "binary", **uris})
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    with pull_window(Window(model=MODEL, start=start, end=start + timedelta(days=1)), settings, root=folder) as pulled:
+        yield pulled
 
 
-def label_records(path: Path) -> Iterator[dict[str, object]]:
-    return map(json.loads, path.read_text(encoding="utf-8").splitlines())
+def departing(flights: pd.DataFrame, day: date) -> pd.DataFrame:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return flights_between(flights, start, start + timedelta(days=1)).reset_index(drop=True)
 
 
-def test_records_have_the_contracts_columns_and_types(replay: FlightReplay) -> None:
-    schema = pq.read_schema(written(replay.serve_day(DAY)))
-    assert schema.equals(log_schema())
-    assert schema.field("time").type == pa.timestamp("ns", tz="UTC")
-    assert schema.names == [
-        *("inference_id", "time", "model", "model_version", "status", "latency_ms"),
-        *(f"features.{name}" for name in FEATURES),
-        *("prediction", "score"),
-    ]
-    assert all(schema.field(f"features.{name}").type == pa.string() for name in CATEGORICAL_FEATURES)
+def test_every_flight_of_the_day_is_logged_once_with_all_its_features(play: Play, flights: pd.DataFrame) -> None:
+    records, expected = play(DAY), departing(flights, DAY)
+    assert records["inference_id"].tolist() == expected["inference_id"].tolist()
+    assert (records["time"].dt.as_unit("ns") == expected["time"]).all()
+    pd.testing.assert_frame_equal(records[list(FEATURES)], expected[list(FEATURES)], check_dtype=False)
+    assert set(records["model_version"]) == {"7"}
 
 
-def test_every_flight_of_the_day_is_served_once_in_order(replay: FlightReplay, flights: pd.DataFrame) -> None:
-    departing = flights_between(flights, datetime(2013, 7, 1, tzinfo=UTC), datetime(2013, 7, 2, tzinfo=UTC))
-    records = pq.read_table(written(replay.serve_day(DAY))).to_pandas()
-    assert records["inference_id"].tolist() == departing["inference_id"].tolist()
-    assert records["time"].is_monotonic_increasing
-    assert records[["model", "model_version", "status"]].drop_duplicates().values.tolist() == [
-        ["flight-delay", "7", "ok"]
-    ]
-
-
-def test_prediction_is_the_class_of_the_higher_probability(replay: FlightReplay) -> None:
-    records = pq.read_table(written(replay.serve_day(DAY))).to_pandas()
+def test_prediction_is_the_class_of_the_higher_probability(play: Play) -> None:
+    records = play(DAY)
     assert (records["prediction"] == (records["score"] > 0.5)).all()
     assert set(records["prediction"]) == {0, 1}
 
 
-def test_missing_weather_is_null_not_nan(replay: FlightReplay, flights: pd.DataFrame) -> None:
-    table = pq.read_table(written(replay.serve_day(DAY)))
-    departing = flights[flights["inference_id"].isin(table["inference_id"].to_pylist())]
-    assert table["features.gust_mph"].null_count == departing["gust_mph"].isna().sum() > 0
+def test_missing_weather_is_null_not_nan(play: Play, flights: pd.DataFrame) -> None:
+    assert play(DAY)["gust_mph"].isna().sum() == departing(flights, DAY)["gust_mph"].isna().sum() > 0
 
 
-def test_latency_is_measured_and_shared_by_a_batch(replay: FlightReplay) -> None:
-    latency_ms = pq.read_table(written(replay.serve_day(DAY)))["latency_ms"].to_numpy()
+def test_latency_is_measured_and_shared_by_a_batch(play: Play) -> None:
+    latency_ms = play(DAY)["latency_ms"]
     assert (latency_ms > 0).all()
-    assert len(np.unique(latency_ms)) == -(-len(latency_ms) // BATCH_ROWS)
+    assert latency_ms.nunique() == -(-len(latency_ms) // BATCH_ROWS)
 
 
-def test_playing_a_day_again_changes_only_latencies(replay: FlightReplay) -> None:
-    first = pq.read_table(written(replay.serve_day(DAY))).drop_columns("latency_ms")
-    labels = written(replay.land_day(DAY)).read_bytes()
-    assert pq.read_table(written(replay.serve_day(DAY))).drop_columns("latency_ms").equals(first)
-    assert written(replay.land_day(DAY)).read_bytes() == labels
-
-
-def test_landed_flights_of_a_day_all_get_their_label(replay: FlightReplay, flights: pd.DataFrame) -> None:
+def test_landed_flights_all_get_their_label(play: Play, flights: pd.DataFrame) -> None:
     """The longest of the day lands on the third day; what then has no label was cancelled or diverted."""
-    served = set(pq.read_table(written(replay.serve_day(DAY)))["inference_id"].to_pylist())
-    files = [written(replay.land_day(day)) for day in days_between(DAY, date(2013, 7, 4))]
-    labels = {record["inference_id"]: record["label"] for file in files for record in label_records(file)}
-    rows = flights[flights["inference_id"].isin(served)].set_index("inference_id")
-    assert served - labels.keys() == set(rows.index[rows["label"].isna()]) != set()
-    assert all(rows["label"][name] == labels[name] for name in served & labels.keys())
+    records, expected = play(DAY), departing(flights, DAY)
+    unlabelled = set(records["inference_id"][records["label"].isna()])
+    assert unlabelled == set(expected["inference_id"][expected["label"].isna()]) != set()
+    known = expected["label"].notna()
+    assert (records["label"][known].astype(int) == expected["label"][known].astype(int)).all()
+    assert (records["labelled_at"][known].dt.as_unit("s") == expected["labelled_at"][known].dt.as_unit("s")).all()
 
 
-def test_label_records_stand_in_the_file_of_their_day(replay: FlightReplay) -> None:
-    records = list(label_records(written(replay.land_day(DAY))))
-    assert all(list(record) == ["inference_id", "label", "labelled_at", "source"] for record in records)
-    times = [datetime.fromisoformat(str(record["labelled_at"])) for record in records]
-    assert times == sorted(times)
-    assert {at.astimezone(UTC).date() for at in times} == {DAY}
+def test_what_the_server_raises_is_logged_and_the_others_are_answered(play: Play, flights: pd.DataFrame) -> None:
+    records, expected = play(CALM), departing(flights, CALM)
+    failed = records[records["status"] == "error"]
+    calm = (expected["origin"] == "EWR") & (expected["wind_mph"] == 0)
+    assert set(failed["inference_id"][failed["error_type"] == "ZeroDivisionError"]) == set(
+        expected["inference_id"][calm]
+    )
+    assert calm.sum() > 5
+    assert failed["prediction"].isna().all()
+    assert records["prediction"][records["status"] == "ok"].notna().all()
 
 
-def test_a_day_without_flights_writes_nothing(replay: FlightReplay, tmp_path: Path) -> None:
-    assert replay.serve_day(date(2015, 1, 1)) is None
-    assert replay.land_day(date(2015, 1, 1)) is None
-    assert list(tmp_path.iterdir()) == []
+def test_a_day_without_flights_logs_nothing(flights: pd.DataFrame, tmp_path: Path) -> None:
+    with closing(InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS)) as log:
+        replay = FlightReplay(classifier=ByDistance(), flights=flights, log=log)
+        assert (replay.serve_day(date(2015, 1, 1)), replay.land_day(date(2015, 1, 1))) == (0, 0)
 
 
-def test_no_unfinished_file_is_left(replay: FlightReplay) -> None:
-    log, label = written(replay.serve_day(DAY)), written(replay.land_day(DAY))
-    assert list(log.parent.iterdir()) == [log]
-    assert list(label.parent.iterdir()) == [label]
+def test_each_release_fails_as_it_says(flights: pd.DataFrame) -> None:
+    features = departing(flights, DAY).iloc[0][list(FEATURES)].to_dict()
+    calm = {**features, "origin": "EWR", "gust_mph": None, "wind_mph": 0.0}
+    with pytest.raises(ZeroDivisionError):
+        prepare(calm, release_on(date(2013, 5, 16)))
+    with pytest.raises(KeyError):
+        prepare({**features, "dest": "ACK"}, release_on(date(2013, 5, 1)))
+    slow = [name for name in map(str, range(200)) if _times_out(features, name)]
+    assert 0 < len(slow) < 50
+    assert prepare({**calm, "dest": "ACK"}, release_on(DAY), inference_id=slow[0])["origin"] == "EWR"
+
+
+def _times_out(features: dict[str, object], inference_id: str) -> bool:
+    try:
+        prepare({**features, "hour": 17.0, "dest": "LAX"}, release_on(date(2013, 6, 27)), inference_id=inference_id)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_one_request_is_answered_as_the_newest_release_does(flights: pd.DataFrame) -> None:
+    features = departing(flights, DAY).iloc[0][list(FEATURES)].to_dict()
+    prediction, score = answer(ByDistance(), {**features, "origin": "JFK"})
+    assert prediction == int(score > 0.5)
+    with pytest.raises(ZeroDivisionError):
+        answer(ByDistance(), {**features, "origin": "EWR", "wind_mph": 0.0})
+    assert release_on(date(2013, 12, 31)) is RELEASES[-1]
 
 
 def test_days_are_half_open() -> None:

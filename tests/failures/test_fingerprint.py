@@ -165,3 +165,11 @@ def test_a_megabyte_of_hostile_text_is_survived(unit: str) -> None:
     text = unit * (10**6 // len(unit))
     found = fingerprint(Failure(error_type=text, message=text, stack=text, status=text))
     assert len(found.title) <= 160
+
+
+@pytest.mark.parametrize("length", [3, 12])
+def test_a_message_that_was_not_kept_is_no_message(length: int) -> None:
+    kept = fingerprint(failure(["lookup"], message=f"<text, {length} characters>"))
+    assert kept.title == "KeyError in app.features.lookup"
+    assert kept.message == ""
+    assert kept.id == ident(["lookup"], message="")

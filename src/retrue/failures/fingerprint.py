@@ -8,6 +8,7 @@ and message are all there is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +21,7 @@ EDITION = 1  # raised when the rules change in a way that changes ids
 LIBRARY_FRAMES = 8
 LONGEST_TITLE = 160
 MOST_TOLD = 5
+_REDACTED = re.compile(r"<\w{1,20}, \d{1,9} characters>")  # what the logger leaves of a message that it does not keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def fingerprint(failure: Failure, *, in_app: Sequence[str] = ()) -> Fingerprint:
     raised = exceptions(failure.stack, in_app=in_app)
     frames = _telling(raised)
     in_own_code = any(_tells(frame) for each in frames for frame in each)
-    message = template(failure.message)
+    message = "" if _REDACTED.fullmatch(failure.message.strip()) else template(failure.message)
     grounds = _Grounds(
         error_type=_type_of(failure, raised),
         status=one_line(failure.status),
