@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def play(flights: pd.DataFrame, tmp_path: Path) -> Play:
     """Serve a day, land its flights, and read the log back as a window."""
 
     def played(day: date) -> pd.DataFrame:
-        with closing(InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS)) as log:
+        with InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS) as log:
             replay = FlightReplay(classifier=ByDistance(), flights=flights, log=log)
             replay.serve_day(day)
             for landing in days_between(day, day + timedelta(days=3)):
@@ -114,7 +114,7 @@ def test_what_the_server_raises_is_logged_and_the_others_are_answered(play: Play
 
 
 def test_a_day_without_flights_logs_nothing(flights: pd.DataFrame, tmp_path: Path) -> None:
-    with closing(InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS)) as log:
+    with InferenceLogger(MODEL, version="7", to=tmp_path, fields=FIELDS) as log:
         replay = FlightReplay(classifier=ByDistance(), flights=flights, log=log)
         assert (replay.serve_day(date(2015, 1, 1)), replay.land_day(date(2015, 1, 1))) == (0, 0)
 

@@ -47,6 +47,8 @@ def _make(folder: Path, model: str) -> list[str]:
     packed = template / "flows"
     flows = packed if packed.is_dir() else Path(__file__).parents[3] / "flows"  # an editable install packs nothing
     files |= {f"flows/{each.name}": each.read_text() for each in flows.iterdir() if each.name.endswith(".py")}
+    watching = template / "observability"
+    files |= {f"observability/{each.name}": each.read_text() for each in watching.iterdir() if each.is_file()}
     there = sorted(name for name in files if (folder / name).exists())
     if there:
         raise RetrueError(f"{folder} has {', '.join(there[:5])} already: choose a new folder beside it")

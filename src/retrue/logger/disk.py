@@ -1,0 +1,144 @@
+"""The file operations of a spool: one seam, with a double that fails as it is told.
+
+Files and folders are handled by descriptors that know which file they stand for, so that a descriptor which the host
+has closed and that the system gave to another file is never written to. Symbolic links are not followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Handle(NamedTuple):
+    """An open descriptor and the file it stands for."""
+
+    fd: int
+    device: int
+    inode: int
+
+
+class Disk:
+    """The real file system. Every method raises OSError where the operation fails."""
+
+    def folder(self, path: str, within: Handle | None = None) -> Handle:
+        """Open a folder, made with mode 0700 where it is absent; a symbolic link in its place is an error."""
+        at = within.fd if within else None
+        if within is None:
+            os.makedirs(os.path.dirname(path) or ".", mode=FOLDER_MODE, exist_ok=True)  # noqa: PTH103, PTH120
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, FOLDER_MODE, dir_fd=at)
+        return _handle(os.open(path, _FOLDER, dir_fd=at))
+
+    def create(self, name: str, folder: Handle) -> Handle:
+        """Make a file of mode 0600 that did not exist, locked for as long as it is open."""
+        handle = _handle(os.open(name, _NEW, FILE_MODE, dir_fd=folder.fd))
+        with contextlib.suppress(OSError):  # file systems without locks
+            fcntl.flock(handle.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
+
+    def write(self, handle: Handle, content: bytes) -> int:
+        """Append some bytes, perhaps not all; return how many."""
+        self._check(handle)
+        return os.write(handle.fd, content)
+
+    def truncate(self, handle: Handle, size: int) -> None:
+        """Cut a file."""
+        self._check(handle)
+        os.ftruncate(handle.fd, size)
+
+    def sync(self, handle: Handle) -> None:
+        """Return when the content is on the device."""
+        self._check(handle)
+        os.fdatasync(handle.fd)
+
+    def sync_folder(self, handle: Handle) -> None:
+        """Return when the names in a folder are on the device."""
+        self._check(handle)
+        os.fsync(handle.fd)
+
+    def rename(self, old: str, new: str, folder: Handle) -> None:
+        """Give a file of a folder another name, in place of a file that has it."""
+        os.rename(old, new, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+
+    def remove(self, name: str, folder: Handle) -> None:
+        """Remove a file of a folder."""
+        os.unlink(name, dir_fd=folder.fd)
+
+    def page(self, name: str, folder: Handle, size: int) -> mmap.mmap:
+        """Return a file of a folder as memory. Its blocks are allocated first: a write to it cannot fail for lack of space.
+
+        It is opened once more for this: a mapping keeps its descriptor, which must not keep a lock alive.
+        """
+        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder.fd)
+        try:
+            os.posix_fallocate(fd, 0, size)
+            return mmap.mmap(fd, size)
+        finally:
+            os.close(fd)
+
+    def links(self, handle: Handle) -> int:
+        """Return how many names an open file still has."""
+        self._check(handle)
+        return os.fstat(handle.fd).st_nlink
+
+    def close(self, handle: Handle) -> None:
+        """Close a descriptor, unless it has come to stand for another file."""
+        self._check(handle)
+        os.close(handle.fd)
+
+    def _check(self, handle: Handle) -> None:
+        status = os.fstat(handle.fd)
+        if (status.st_dev, status.st_ino) != (handle.device, handle.inode):
+            raise OSError(errno.EBADF, "the descriptor was closed and stands for another file now")
+
+
+class FaultyDisk(Disk):
+    """A disk for tests: ``faults`` maps an operation to what runs before it, which may raise OSError.
+
+    >>> import errno
+    >>> def full() -> None:
+    ...     raise OSError(errno.ENOSPC, "no space left")
+    >>> disk = FaultyDisk({"write": full})
+    """
+
+    def __init__(self, faults: Mapping[str, Callable[[], None]]) -> None:
+        self.faults = dict(faults)
+
+    def _fault(self, operation: str) -> None:
+        if operation in self.faults:
+            self.faults[operation]()
+
+    def folder(self, path: str, within: Handle | None = None) -> Handle:
+        self._fault("folder")
+        return super().folder(path, within)
+
+    def create(self, name: str, folder: Handle) -> Handle:
+        self._fault("create")
+        return super().create(name, folder)
+
+    def write(self, handle: Handle, content: bytes) -> int:
+        self._fault("write")
+        return super().write(handle, content)
+
+    def sync(self, handle: Handle) -> None:
+        self._fault("sync")
+        super().sync(handle)
+
+    def rename(self, old: str, new: str, folder: Handle) -> None:
+        self._fault("rename")
+        super().rename(old, new, folder)
+
+
+def _handle(fd: int) -> Handle:
+    status = os.fstat(fd)
+    return Handle(fd, status.st_dev, status.st_ino)

@@ -1,0 +1,294 @@
+"""The writer of one kind of record: batches of lines into segments that are sealed by size and age.
+
+Nothing here raises once a spool is made. Where the disk fails, the file is left as it is, what it may not hold is written
+to a new segment, and until that can be done the lines wait in memory, within a bound; what exceeds it is counted.
+One thread at a time may use a spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from retrue.logger.disk import Disk
+from retrue.logger.open_segment import OpenSegment
+from retrue.logger.segments import FOLDER as SEGMENTS
+from retrue.logger.segments import Header, new_boot
+from retrue.logger.spool_folder import SpoolFolder, check_root, weight_of
+from retrue.logger.tally import DROPPED, Tally
+
+SEGMENT_BYTES = 16 * 2**20
+SEGMENT_SECONDS = 900.0
+MAX_SPOOL_BYTES = 2**30
+HELD_BYTES = 8 * 2**20
+UNSYNCED_BYTES = 8 * 2**20  # beyond it a batch is made durable at once: these lines are kept in memory until it is
+SUCCESS_SHARE = 0.9  # of the spool's bytes; the rest is kept for records of failures
+SPOOL_FULL, STORAGE, REMOVED = "spool_full", "storage", "removed"
+"""Why a record was dropped: no room within `max_spool_bytes`; the disk failed for longer than memory lasts; its file was removed."""
+_RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.1, 5.0
+_SCAN_SECONDS = 5.0
+_PORTION_MAX = 10_000  # lines in one write
+_LAST_TRIES = 20
+_SUCCESS = b'"status":"ok"'
+
+
+class Spool:
+    """Segments of one kind of record, written by one process.
+
+    Args:
+        root: The folder, such as ``logs/flight-delay``. It is made, with mode 0700, where it is absent.
+        kind: ``inferences``, ``labels`` or ``resources``.
+        model, model_version: Whose records these are, unless a record says otherwise.
+        boot: Name of this process (`new_boot`); no two spools of a root may share one.
+        segment_bytes, segment_seconds: A segment is sealed when it is so large or so old.
+        max_spool_bytes: What all segments under the root may weigh. Successes are refused above nine tenths of it.
+        held_bytes: What may wait in memory while the disk fails.
+        disk: The file system.
+        clock: Time in ns since 1970; it dates segments.
+        monotonic: Seconds, for ages and retries.
+
+    Attributes:
+        tally: Counters that outlive the process; the logger counts there too.
+        written: Records on disk so far.
+
+    Raises:
+        ValueError: The folder is a symbolic link, may be written by anybody, belongs to another user, or is the spool of
+            another model or kind. A disk that fails is no error: the spool resumes when it works again.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        kind: str,
+        model: str,
+        model_version: str | None = None,
+        boot: str | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_seconds: float = SEGMENT_SECONDS,
+        max_spool_bytes: int = MAX_SPOOL_BYTES,
+        held_bytes: int = HELD_BYTES,
+        disk: Disk | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.root, self.boot = Path(os.path.abspath(root)), boot or new_boot()  # noqa: PTH100 - links are not resolved
+        self._kind, self._model, self._model_version = kind, model, model_version
+        self._segment_bytes, self._segment_seconds = segment_bytes, segment_seconds
+        self._limit, self._held_limit = max_spool_bytes, held_bytes
+        self._disk, self._clock, self._monotonic = disk or Disk(), clock, monotonic
+        self.tally = Tally()
+        self.written = 0
+        self._number = 0
+        self._segment: OpenSegment | None = None
+        self._held: deque[bytes] = deque()
+        self._held_size = 0
+        self._retry_at, self._retry_after, self._portion = 0.0, _RETRY_SECONDS, _PORTION_MAX
+        self._used, self._scanned_at = 0, float("-inf")
+        check_root(self.root, kind=kind, model=model)
+        self._folder = SpoolFolder(self._disk, self.root, kind=kind, model=model, boot=self.boot)
+        with contextlib.suppress(OSError):
+            self._folder.open(self.tally)
+
+    @property
+    def held(self) -> int:
+        """Records that wait in memory for the disk."""
+        return len(self._held)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Numbered records that were dropped, by reason: those of the logger included."""
+        return self.tally.reasons(DROPPED)
+
+    def append(self, lines: Sequence[bytes]) -> int:
+        """Hand records over as JSON without newlines, each beginning with ``{"seq":…,``; return how many were written.
+
+        They are safe from the death of the process then, and after ``sync`` from that of the machine. Those that were
+        held before may be among the written. One that was not written is held or was dropped.
+        """
+        if not lines and not self._held:
+            return 0
+        self._hold(self._admitted(lines))
+        return self._write_held()
+
+    def sync(self) -> bool:
+        """Make everything durable; tell whether nothing is left in memory. Seals a segment that is old enough."""
+        self._write_held()
+        if self._segment and not self._make_durable(self._segment):
+            self._write_held()
+        return not self._held and (self._segment is None or not self._segment.unsynced)
+
+    def seal(self) -> None:
+        """Seal the segment that is being written, if there is one."""
+        self._write_held()
+        if self._segment is None:
+            return
+        try:
+            self._segment.seal(self.tally.values())
+            self._segment = None
+        except OSError:
+            self._leave()
+
+    def close(self) -> None:
+        """Seal, and let go of the folder. What the disk does not take now is dropped and counted."""
+        for _ in range(_LAST_TRIES):
+            self._retry_at = 0.0
+            self.seal()
+            if not self._held:
+                break
+        self._drop(STORAGE, len(self._held))
+        self._held.clear()
+        self._held_size = 0
+        self._close_files()
+
+    def abandon(self) -> None:
+        """Close the files of the parent in a forked child: nothing is written, and the parent's locks stay."""
+        self._held.clear()
+        self._close_files()
+
+    # ---------------------------------------------------------------- room
+
+    def _admitted(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        size = sum(map(len, lines))
+        used = self._used_bytes(size) + self._held_size
+        if used + size <= self._limit * SUCCESS_SHARE:
+            return lines
+        kept = []
+        for line in lines:
+            limit = self._limit * SUCCESS_SHARE if _SUCCESS in line else self._limit
+            if used + len(line) <= limit:
+                kept.append(line)
+                used += len(line)
+        self._drop(SPOOL_FULL, len(lines) - len(kept))
+        return kept
+
+    def _used_bytes(self, more: int) -> int:
+        """Return what the segments weigh; those of other processes are looked at every few seconds when space is scarce."""
+        near = self._used + more > self._limit * SUCCESS_SHARE / 2
+        if near and self._monotonic() - self._scanned_at >= _SCAN_SECONDS:
+            self._scanned_at = self._monotonic()
+            self._used = weight_of(self.root / SEGMENTS)
+        return self._used
+
+    def _hold(self, lines: Sequence[bytes]) -> None:
+        self._held.extend(lines)
+        self._held_size += sum(map(len, lines))
+        if self._held_size > self._held_limit and self._monotonic() < self._retry_at:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Drop what exceeds the bound: the oldest successes first, then the oldest of the rest."""
+        for droppable in (_SUCCESS, b""):
+            kept: deque[bytes] = deque()
+            for line in self._held:
+                if self._held_size > self._held_limit and droppable in line:
+                    self._held_size -= len(line)
+                    self._drop(STORAGE, 1)
+                else:
+                    kept.append(line)
+            self._held = kept
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            self.tally.add(DROPPED + reason, count)
+
+    # ---------------------------------------------------------------- writing
+
+    def _write_held(self) -> int:
+        written = 0
+        while self._held and self._monotonic() >= self._retry_at:
+            lines = list(islice(self._held, self._portion))
+            if not self._written_at_once(lines):
+                break
+            written += len(lines)
+        return written
+
+    def _written_at_once(self, lines: Sequence[bytes]) -> bool:
+        try:
+            segment = self._segment = self._segment or self._open_segment()
+            before = segment.size
+            segment.write(lines)
+        except OSError:
+            self._portion = max(len(lines) // 2, 1)
+            self._settle()
+            self._leave()
+            self._shrink()
+            return False
+        for line in lines:
+            self._held.popleft()
+            self._held_size -= len(line)
+        self._used += segment.size - before
+        self.written += len(lines)
+        self._retry_after, self._portion = _RETRY_SECONDS, min(2 * self._portion, _PORTION_MAX)
+        if segment.unsynced_bytes > UNSYNCED_BYTES or segment.size >= self._segment_bytes:
+            self._make_durable(segment)
+        return True
+
+    def _settle(self) -> None:
+        """Make durable what a segment took before it refused more: it need not be written again then."""
+        if self._segment:
+            with contextlib.suppress(OSError):
+                self._segment.sync({})
+
+    def _make_durable(self, segment: OpenSegment) -> bool:
+        try:
+            self._folder.check()
+            segment.sync(self.tally.values())
+            self._rotate()
+        except OSError:
+            self._leave()
+            return False
+        return True
+
+    def _rotate(self) -> None:
+        """Seal a segment that is large or old enough."""
+        segment = self._segment
+        old = segment and (self._clock() - segment.opened_at) / 1e9 >= self._segment_seconds
+        if segment and (old or segment.size >= self._segment_bytes):
+            segment.seal(self.tally.values())
+            self._segment = None
+
+    def _leave(self) -> None:
+        """Give up the segment: what may not be durable is held again, and is written to a new one after a while."""
+        segment, self._segment = self._segment, None
+        self._retry_at = self._monotonic() + self._retry_after
+        self._retry_after = min(2 * self._retry_after, _RETRY_SECONDS_MAX)
+        if segment is None:
+            self._folder.close()
+            return
+        lines = segment.unsynced
+        if segment.is_gone():
+            self._drop(REMOVED, segment.records - len(lines))
+            self.written -= segment.records - len(lines)
+        self.written -= len(lines)
+        self._held.extendleft(reversed(lines))
+        self._held_size += sum(map(len, lines))
+        segment.leave()
+
+    # ---------------------------------------------------------------- places
+
+    def _open_segment(self) -> OpenSegment:
+        folder = self._folder.open(self.tally)
+        self._number += 1
+        header = Header(
+            kind=self._kind,
+            model=self._model,
+            model_version=self._model_version,
+            boot=self.boot,
+            pid=os.getpid(),
+            number=self._number,
+            opened_at=self._clock(),
+        )
+        return OpenSegment(self._disk, folder, header, self.tally.values())
+
+    def _close_files(self) -> None:
+        if self._segment:
+            self._segment.close()
+            self._segment = None
+        self.tally.close(self._disk)
+        self._folder.close()
