@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 from retrue.config import LabelSettings, LogSettings, ModelSettings
 from retrue.results import (
+    HISTOGRAM_BINS,
     Baseline,
     ColumnDrift,
     ColumnKind,
     ColumnProfile,
     DriftResult,
+    FailureGroup,
     Interval,
     Measurements,
     Profile,
@@ -86,6 +88,16 @@ def baseline(**changes: object) -> Baseline:
         model="m", version="1", profile=profile(), thresholds={"temp": ("wasserstein", 0.1)},
         performance=performance(), reference_digest="rows", digest="baseline",
         provenance=Provenance(source="reference.parquet", start=START, end=END, rows=1000, frozen_at=END),
+    )  # fmt: skip
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def failure_group(**changes: object) -> FailureGroup:
+    plain = FailureGroup(
+        id="abc123", title="KeyError in features.lookup: no weather for <*>", error_type="KeyError",
+        message="no weather for <*>", frames=("features.lookup",), reasons=("same exception type KeyError",), status="error",
+        rows=10, weight=10.0, share=0.01, versions={"1": 10}, endpoints={}, first_at=START, last_at=START,
+        histogram=(10, *[0] * (HISTOGRAM_BINS - 1)),
     )  # fmt: skip
     return replace(plain, **changes)  # type: ignore[arg-type]
 

@@ -162,3 +162,78 @@ def test_a_retention_is_refused_with_its_place(tmp_path: Path, block: str, key: 
     refused = refusal(tmp_path, GOOD + f"retention: {block}\n")
     assert (refused.line, refused.key) == (GOOD.count("\n") + 1, key)
     assert hint in str(refused)
+
+
+SYSTEM = """\
+    system:
+      latency_p95_ms: 200
+      failures: {min_rows: 10, in_app: [shop]}
+      endpoints:
+        /generate: {latency_p95_ms: 5000, max_cost_usd_per_1k: 2}
+      generators:
+        large: {max_output_tokens_per_inference: 800}
+"""
+
+
+def test_endpoints_and_generators_have_bounds_of_their_own(tmp_path: Path) -> None:
+    system = load(tmp_path, GOOD + SYSTEM).model("flight-delay").system
+    assert (system.max_error_share, system.latency_p95_ms, system.failures.in_app) == (0.01, 200, ("shop",))
+    assert system.endpoints["/generate"].latency_p95_ms == 5000
+    assert system.endpoints["/generate"].max_error_share is None
+    assert system.generators["large"].max_output_tokens_per_inference == 800
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "key", "hint"),
+    [
+        (
+            "latency_p95_ms: 5000",
+            "latency_95_ms: 5000",
+            "system.endpoints./generate.latency_95_ms",
+            "'latency_p95_ms'",
+        ),
+        (
+            "max_output_tokens",
+            "max_outptu_tokens",
+            "system.generators.large.max_outptu_tokens_per_inference",
+            "did you mean",
+        ),
+        ("endpoints:", "endpoint:", "system.endpoint", "'endpoints'"),
+        ("min_rows: 10", "min_row: 10", "system.failures.min_row", "'min_rows'"),
+        ("min_rows: 10", "min_rows: 0", "system.failures.min_rows", "greater than or equal to 1"),
+        (
+            "max_cost_usd_per_1k: 2",
+            "max_cost_usd_per_1k: .nan",
+            "system.endpoints./generate.max_cost_usd_per_1k",
+            "finite",
+        ),
+        ("latency_p95_ms: 200", "max_timeout_share: 1.5", "system.max_timeout_share", "less than or equal to 1"),
+    ],
+)
+def test_a_bound_that_is_none_is_refused_with_the_nearest_key(
+    tmp_path: Path, right: str, wrong: str, key: str, hint: str
+) -> None:
+    assert right in SYSTEM
+    error = refusal(tmp_path, GOOD + SYSTEM.replace(right, wrong, 1))
+    assert error.key == f"models.flight-delay.{key}"
+    assert hint in str(error)
+
+
+GENERATION = "version: 1\nmodels:\n  chat:\n    task: generation\n    logs: {uri: logs}\n"
+
+
+def test_a_generation_model_has_no_metric(tmp_path: Path) -> None:
+    settings = load(tmp_path, GENERATION).model("chat")
+    assert (settings.generates, settings.metric) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("performance: {min: 0.6}", "performance.min is not for generation models"),
+        ("performance: {metric: roc_auc}", "performance.metric is not for generation models"),
+        ("retrain: {}", "retrain is not for generation models"),
+    ],
+)
+def test_what_compares_predictions_is_refused_for_a_generation_model(tmp_path: Path, block: str, reason: str) -> None:
+    assert reason in str(refusal(tmp_path, f"{GENERATION}    {block}\n"))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,10 @@ from retrue.config import ModelSettings
 from retrue.judge import judge
 from retrue.results import (
     ColumnKind,
+    Condition,
     ExpectationOutcome,
+    FailingInput,
+    Interval,
     Measurements,
     Outcome,
     SchemaDifference,
@@ -17,7 +22,18 @@ from retrue.results import (
     ValidationResult,
     Verdict,
 )
-from tests.builders import baseline, drift, measurements, number, performance, profile, pull, settings, text
+from tests.builders import (
+    baseline,
+    drift,
+    failure_group,
+    measurements,
+    number,
+    performance,
+    profile,
+    pull,
+    settings,
+    text,
+)
 
 
 def judged(measured: Measurements, of: ModelSettings | None = None) -> Verdict:
@@ -134,6 +150,137 @@ def test_errors_and_latency_are_judged_against_their_bounds() -> None:
     health = SystemHealth(error_share=0.02, latency_ms={"p95": 300.0})
     verdict = judged(measurements(system=health), settings(system={"latency_p95_ms": 200}))
     assert [name for name, _, _ in checks(verdict)] == ["system.errors", "system.latency_p95"]
+
+
+def test_each_kind_of_failure_cost_and_tokens_have_their_own_bound() -> None:
+    health = SystemHealth(
+        error_share=0.009,
+        error_shares={"crash": 0.0, "timeout": 0.004, "authentication": 0.003, "rejected": 0.002},
+        latency_ms={},
+        cost_usd=12.5,
+        cost_usd_per_1k=0.4,
+        output_tokens_per_inference=350.0,
+    )
+    bounds = {
+        "max_timeout_share": 0.003,
+        "max_authentication_share": 0.002,
+        "max_rejected_share": 0.002,
+        "max_cost_usd": 10,
+        "max_cost_usd_per_1k": 0.5,
+        "max_output_tokens_per_inference": 300,
+    }
+    verdict = judged(measurements(system=health), settings(system=bounds))
+    assert checks(verdict) == [
+        ("system.authentication", "", Severity.WARNING),
+        ("system.cost", "", Severity.WARNING),
+        ("system.timeouts", "", Severity.WARNING),
+        ("system.tokens", "", Severity.WARNING),
+    ]
+    assert verdict.findings[1].message == "The window's inferences cost $12.50, over $10.00."
+
+
+def test_an_endpoint_and_a_generator_are_judged_by_their_own_bounds() -> None:
+    slow = SystemHealth(error_share=0.2, latency_ms={"p95": 4000.0})
+    quick = SystemHealth(error_share=0.0, latency_ms={"p95": 20.0})
+    health = SystemHealth(
+        error_share=0.005,
+        latency_ms={"p95": 90.0},
+        endpoints={"/generate": slow, "/predict": quick},
+        generators={"large": slow},
+    )
+    system = {
+        "endpoints": {"/generate": {"latency_p95_ms": 3000}, "/predict": {"latency_p95_ms": 30}},
+        "generators": {"large": {"max_error_share": 0.1}},
+    }
+    verdict = judged(measurements(system=health), settings(system=system))
+    assert checks(verdict) == [
+        ("system.errors", "generator large", Severity.CRITICAL),
+        ("system.latency_p95", "/generate", Severity.WARNING),
+    ]
+    assert verdict.findings[1].message == "Latency p95 at /generate is 4,000 ms, over 3,000 ms."
+
+
+def test_an_endpoint_with_bounds_and_no_traffic_is_told_with_the_nearest_name() -> None:
+    health = SystemHealth(
+        error_share=0.0, latency_ms={}, endpoints={"/generate": SystemHealth(error_share=0.0, latency_ms={})}
+    )
+    verdict = judged(measurements(system=health), settings(system={"endpoints": {"/generat": {"latency_p95_ms": 30}}}))
+    assert checks(verdict) == [("system.traffic", "/generat", Severity.INFO)]
+    assert "did you mean '/generate'?" in verdict.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("system", "reason"),
+    [
+        ({"max_error_share": 0.02}, "the share of failures could not be measured: no row has a status"),
+        ({"max_timeout_share": 0.02}, "the share of failures could not be measured: no row has a status"),
+        ({"failures": {"max_share": 0.02}}, "failure groups could not be measured: no row has a status"),
+        ({"latency_p99_ms": 100}, "latency p99 could not be measured: no row has a latency_ms"),
+        ({"max_cost_usd": 1, "max_cost_usd_per_1k": 1}, "cost could not be measured: no row has a cost_usd"),
+        (
+            {"max_output_tokens_per_inference": 9},
+            "the number of output tokens could not be measured: no row has output_tokens",
+        ),
+        (
+            {"endpoints": {"/a": {"latency_p50_ms": 9}}},
+            "latency p50 at /a could not be measured: no row has a latency_ms",
+        ),
+    ],
+)
+def test_a_bound_that_nothing_in_the_log_can_be_held_against_is_no_pass(system: dict[str, object], reason: str) -> None:
+    silent = SystemHealth(error_share=None, latency_ms={})
+    health = replace(silent, endpoints={"/a": silent})
+    verdict = judged(measurements(system=health), settings(system=system))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reasons == (reason,)
+
+
+@pytest.mark.parametrize("system", [{}, {"max_error_share": None}])
+def test_a_log_without_status_is_told_where_nobody_asked_for_a_bound(system: dict[str, object]) -> None:
+    health = SystemHealth(error_share=None, latency_ms={})
+    verdict = judged(measurements(system=health), settings(system=system))
+    assert (verdict.outcome, checks(verdict)) == (Outcome.HEALTHY, [("system.status", "", Severity.INFO)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "severity"),
+    [(4, 0.004, Severity.INFO), (5, 0.005, Severity.WARNING), (60, 0.06, Severity.CRITICAL)],
+)
+def test_a_failure_group_is_a_finding_of_its_size(rows: int, share: float, severity: Severity) -> None:
+    health = SystemHealth(error_share=share, latency_ms={}, inferences=1000)
+    failing = measurements(system=health, failures=(failure_group(rows=rows, weight=float(rows), share=share),))
+    of = settings(system={"max_error_share": None, "failures": {"max_share": 0.05}})
+    assert checks(judged(failing, of)) == [("failure.group", "abc123", severity)]
+
+
+def test_a_failure_group_is_told_in_a_sentence() -> None:
+    inputs = FailingInput(
+        conditions=(
+            Condition(column="origin", relation="=", value="EWR"),
+            Condition(column="visib", relation="is missing"),
+        ),
+        ratio=Interval(value=34.2, low=28.0, high=41.0), inside_share=0.7, outside_share=0.02, rows=300, failures=210,
+    )  # fmt: skip
+    health = SystemHealth(error_share=0.048, latency_ms={}, inferences=6500)
+    group = failure_group(
+        rows=312, weight=312.0, share=0.048, frames=("serve.predict", "features.lookup"), samples=("a;b", "id-7"),
+        traces=("t1",), inputs=(inputs,),
+    )  # fmt: skip
+    verdict = judged(measurements(system=health, failures=(group,)), settings(system={"max_error_share": 0.5}))
+    (finding,) = verdict.findings
+    assert finding.message == (
+        "KeyError 'no weather for <*>' in features.lookup: 312 of 6,500 inferences (4.8 %),"
+        " fails 34x more when origin = EWR and visib is missing."
+    )
+    assert finding.next_step == "Run `retrue reproduce id-7`, or look at trace t1."
+
+
+def test_failures_are_judged_where_a_version_has_no_baseline_yet() -> None:
+    health = SystemHealth(error_share=0.9, latency_ms={}, inferences=1000)
+    failing = measurements(system=health, failures=(failure_group(rows=900, weight=900.0, share=0.9),))
+    verdict = judge(failing, None, settings(), config_digest="config")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert [name for name, _, _ in checks(verdict)] == ["system.errors", "failure.group"]
 
 
 def test_waiting_for_labels_is_told_but_does_not_make_a_window_inconclusive() -> None:

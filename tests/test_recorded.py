@@ -15,8 +15,10 @@ from retrue.results import (
     ColumnDrift,
     ColumnKind,
     ColumnProfile,
+    Condition,
     DriftResult,
     ExpectationOutcome,
+    FailingInput,
     Finding,
     GateResult,
     Interval,
@@ -26,6 +28,7 @@ from retrue.results import (
     PullReport,
     RealisedPerformance,
     SchemaDifference,
+    Served,
     SetAside,
     Severity,
     SliceComparison,
@@ -35,6 +38,7 @@ from retrue.results import (
     Verdict,
 )
 from retrue.windows import Window
+from tests.builders import failure_group
 
 START = datetime(2013, 4, 4, tzinfo=UTC)
 WINDOW = Window(model="flight-delay", start=START, end=START + timedelta(days=7))
@@ -128,6 +132,48 @@ def test_what_was_not_measured_has_no_metric() -> None:
     families = {name.split(".")[0] for name in metrics_of(bare, verdict(Outcome.INCONCLUSIVE))}
     assert families == {"verdict", "findings", "rows", "labels", "source"}
     assert "labels.coverage_share" not in metrics_of(bare, verdict(Outcome.INCONCLUSIVE))
+
+
+def test_failures_cost_and_parts_have_metrics_of_their_own() -> None:
+    part = SystemHealth(error_share=0.5, latency_ms={"p95": 900.0}, cost_usd_per_1k=2.0, cost_usd=1.0)
+    system = SystemHealth(
+        error_share=0.25, error_shares={"crash": 0.2, "timeout": 0.05}, latency_ms={"p95": 40.0},
+        request_bytes={"p50": 100.0}, inferences=400, cost_usd=0.5, cost_usd_per_1k=1.25, input_tokens=1000.0,
+        output_tokens=50.0, output_tokens_per_inference=0.5, endpoints={"/a b": part}, versions={"3": part},
+        generators={"large": part},
+    )  # fmt: skip
+    metrics = metrics_of(measured(system=system, failures=(failure_group(rows=7),)), verdict())
+    assert metrics.items() >= {
+        "system.error_share": 0.25, "system.error_share.crash": 0.2, "system.error_share.timeout": 0.05,
+        "system.latency_ms.p95": 40.0, "system.request_bytes.p50": 100.0, "system.cost_usd": 0.5,
+        "system.cost_usd_per_1k": 1.25, "system.input_tokens": 1000.0, "system.output_tokens": 50.0,
+        "system.output_tokens_per_inference": 0.5, "failures.groups": 1.0, "failures.abc123": 7.0,
+        "system.latency_ms.p95/:2f_a b": 900.0, "system.error_share/:2f_a b": 0.5,
+        "system.latency_ms.p95.by_version/3": 900.0, "system.cost_usd_per_1k.by_generator/large": 2.0,
+    }.items()  # fmt: skip
+    assert all(TAKEN.fullmatch(name) for name in metrics)
+
+
+def test_a_log_that_says_nothing_of_failures_records_no_number_of_groups() -> None:
+    metrics = metrics_of(measured(system=SystemHealth(error_share=None, latency_ms={})), verdict())
+    assert not any(name.startswith(("failures", "system")) for name in metrics)
+
+
+def test_groups_with_their_inputs_and_what_was_served_are_in_the_json() -> None:
+    inputs = FailingInput(
+        conditions=(Condition(column="visib", relation="is missing"),),
+        ratio=Interval(value=3.0, low=2.0, high=4.0), inside_share=0.3, outside_share=0.1, rows=50, failures=15,
+    )  # fmt: skip
+    served = Served(model_version="3", endpoint="/p", generator="", rows=5, weight=5.0, error_share=0.2)
+    system = SystemHealth(error_share=0.2, latency_ms={}, served=(served,), inputs=(inputs,))
+    document = verdict_json(verdict(), measured(system=system, failures=(failure_group(inputs=(inputs,)),)), revision=1)
+    json.dumps(document, allow_nan=False)
+    measurements = document["measurements"]
+    assert isinstance(measurements, dict)
+    (group,) = measurements["failures"]  # type: ignore[misc]
+    assert group["id"] == "abc123"  # type: ignore[call-overload,index]
+    assert group["inputs"] == measurements["system"]["inputs"]  # type: ignore[call-overload,index]
+    assert measurements["system"]["served"][0]["endpoint"] == "/p"  # type: ignore[call-overload,index]
 
 
 def test_an_infinite_score_is_in_the_json_and_not_among_the_metrics() -> None:

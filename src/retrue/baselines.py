@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -142,6 +142,44 @@ def baseline_versions(folder: Path, model: str) -> tuple[str, ...]:
     home = folder / check_name(model)
     names = [path.parent.name for path in home.glob(f"*/{DESCRIPTION}") if not path.parent.name.startswith(".")]
     return tuple(sorted(names, key=lambda name: (int(name) if name.isdecimal() else -1, name)))
+
+
+def without_rows(folder: Path, model: str, version: str, gone: Callable[[str], bool]) -> Baseline | None:
+    """Take inferences out of a frozen baseline's reference rows; None where it has none of them.
+
+    This is the one exception from "a baseline never changes": people may ask to be forgotten. Profile, thresholds and
+    performance, which name nobody, stay as they were frozen; the digests are new.
+
+    Args:
+        folder: The project's ``baselines`` folder.
+        gone: Whether an ``inference_id`` is one of those to be taken out.
+
+    Raises:
+        BaselineError: It is not there, or not as it was frozen.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    baseline, place = read_baseline(folder, model, version), _place(folder, model, version)
+    table = parquet.read_table(place / REFERENCE, partitioning=None, page_checksum_verification=True)
+    if "inference_id" not in table.column_names:
+        return None
+    kept = [not gone(str(each)) for each in table["inference_id"].to_pylist()]
+    if all(kept):
+        return None
+    with tempfile.TemporaryDirectory(prefix=".erasing-", dir=place.parent) as partial:
+        built = Path(partial) / "baseline"
+        built.mkdir()
+        parquet.write_table(
+            table.filter(pa.array(kept)), built / REFERENCE, compression="zstd", write_page_checksum=True
+        )
+        _sync(built / REFERENCE)
+        changed = _digested(replace(baseline, reference_digest=_file_digest(built / REFERENCE), digest=""))
+        _write_durably(built / DESCRIPTION, _document(changed))
+        place.rename(Path(partial) / "before")
+        built.rename(place)
+        _sync(place.parent)
+    return changed
 
 
 def _place(folder: Path, model: str, version: str) -> Path:

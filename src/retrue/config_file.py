@@ -11,7 +11,16 @@ from typing import Any, ClassVar
 import yaml
 from pydantic import ValidationError
 
-from retrue.config import DriftSettings, MethodSettings, ModelSettings, Project, Settings, nearest
+from retrue.config import (
+    DriftSettings,
+    MethodSettings,
+    ModelSettings,
+    Project,
+    Settings,
+    SystemSettings,
+    TrafficSettings,
+    nearest,
+)
 from retrue.errors import ConfigError, NameRefusedError
 
 CONFIG_BYTES_MAX = 1_000_000
@@ -160,6 +169,10 @@ def _block_of(block: type[Settings] | None, part: str) -> type[Settings] | None:
         return _ColumnOverrides
     if block is _ColumnOverrides:
         return MethodSettings
+    if block is SystemSettings and part in ("endpoints", "generators"):
+        return _Traffic
+    if block is _Traffic:
+        return TrafficSettings
     if block is None or part not in block.model_fields:
         return None
     annotation = block.model_fields[part].annotation
@@ -173,3 +186,7 @@ class _Models(Settings):
 
 class _ColumnOverrides(Settings):
     """Stands for ``drift.columns``, whose keys are column names."""
+
+
+class _Traffic(Settings):
+    """Stands for ``system.endpoints`` and ``system.generators``, whose keys are names of either."""

@@ -7,7 +7,7 @@ Payloads of the effects, beside which delivery adds ``dedup_key``:
 ========  ==============================================================================================
 kind      payload
 ========  ==============================================================================================
-notify    block, subject, body, model, severity, window_start
+notify    block, subject, body, model, severity, window_start, incidents (their fingerprints)
 event     event (its name), model, window_start, window_end, and what it is about
 retrain   request_id, model, fingerprint, check, scope, attempt, as_of, message
 ========  ==============================================================================================
@@ -75,10 +75,12 @@ def _messages(case: Case, changes: Sequence[IncidentChange], render: Render) -> 
     for block, group in groups.items():
         subject, body = render(case.verdict, group)
         severity = min((change.incident.severity for change in group), key=lambda each: each.rank)
-        yield _message(case, block, _digest(case, block, group), subject, body, severity)
+        yield _message(case, block, _digest(case, block, group), subject, body, severity, group)
 
 
-def _message(case: Case, block: str, key: str, subject: str, body: str, severity: Severity) -> Effect:
+def _message(
+    case: Case, block: str, key: str, subject: str, body: str, severity: Severity, group: Sequence[IncidentChange]
+) -> Effect:
     window = case.verdict.window
     payload = {
         "block": block,
@@ -87,6 +89,7 @@ def _message(case: Case, block: str, key: str, subject: str, body: str, severity
         "model": window.model,
         "severity": severity.value,
         "window_start": window.start.isoformat(),
+        "incidents": [change.incident.fingerprint for change in group],
     }
     return Effect(kind="notify", dedup_key=f"notify:{key}", payload=payload)
 
@@ -116,7 +119,7 @@ def _incident_events(case: Case, changes: Sequence[IncidentChange]) -> Iterator[
                 scope=incident.scope,
                 severity=incident.severity.value,
                 message=incident.message,
-                muted=case.muted(incident.fingerprint),
+                muted=case.silent(change),
             )
 
 
@@ -218,8 +221,8 @@ def _retrain_effects(case: Case, cause: RetrainCause, revision: int) -> Iterator
 def _escalation(case: Case, change: IncidentChange, reason: str) -> Iterator[Effect]:
     """Tell every receiver, once an episode, that retraining does not help."""
     incident, notify = change.incident, case.settings.notify
-    blocks = () if case.muted(incident.fingerprint) else dict.fromkeys((*notify.critical, *notify.warning))
+    blocks = () if case.silent(change) else dict.fromkeys((*notify.critical, *notify.warning))
     for block in blocks:
         key = f"person:{incident.fingerprint}:{incident.episode}:{block}"
-        subject = f"{incident.model}: a person is needed"
-        yield _message(case, block, key, subject, f"{reason}\nWindow {case.verdict.window.name}.", Severity.CRITICAL)
+        subject, body = f"{incident.model}: a person is needed", f"{reason}\nWindow {case.verdict.window.name}."
+        yield _message(case, block, key, subject, body, Severity.CRITICAL, [change])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrue.config import ModelSettings
-from retrue.findings import LABELS_WAITING, all_findings, source_findings
+from retrue.findings import LABELS_WAITING, all_findings, source_findings, traffic_findings, unjudged_bounds
 from retrue.results import Baseline, Finding, Measurements, Outcome, Verdict
 
 
@@ -28,6 +28,8 @@ def judge(
     findings = list(source_findings(measurements, settings))
     if not blocking and baseline is not None:
         findings += all_findings(measurements, baseline, settings)
+    elif not any(unreadable_reasons(measurements, settings)):
+        findings += traffic_findings(measurements, settings)
     findings.sort(key=lambda finding: (finding.severity.rank, finding.check, finding.scope))
     reasons = blocking or tuple(_unexplained(measurements, findings, settings))
     return Verdict(
@@ -44,6 +46,13 @@ def judge(
 
 def blocking_reasons(measurements: Measurements, baseline: Baseline | None, settings: ModelSettings) -> Iterator[str]:
     """Yield why a window cannot be judged at all: too little of it, too much set aside, nothing to compare with."""
+    yield from unreadable_reasons(measurements, settings)
+    if baseline is None and measurements.pull.rows:
+        yield f"version {measurements.model_version or '?'} has no baseline: run `retrue baseline {measurements.window.model}`"
+
+
+def unreadable_reasons(measurements: Measurements, settings: ModelSettings) -> Iterator[str]:
+    """Yield why not even the failures of a window can be judged, which need no baseline."""
     pull = measurements.pull
     if pull.rows == 0:
         yield "no rows: the model was idle or its log does not arrive"
@@ -51,8 +60,6 @@ def blocking_reasons(measurements: Measurements, baseline: Baseline | None, sett
         yield f"{pull.rows} rows, under min_rows {settings.window.min_rows}"
     if pull.set_aside_share > settings.quality.max_set_aside_share:
         yield f"{pull.set_aside_share:.1%} of the input was set aside, over {settings.quality.max_set_aside_share:.1%}"
-    if baseline is None and pull.rows:
-        yield f"version {measurements.model_version or '?'} has no baseline: run `retrue baseline {measurements.window.model}`"
 
 
 def _outcome(blocking: tuple[str, ...], findings: list[Finding], reasons: tuple[str, ...]) -> Outcome:
@@ -69,10 +76,7 @@ def _unexplained(measurements: Measurements, findings: list[Finding], settings: 
     for item in measurements.unmeasured:
         if item.part != LABELS_WAITING:
             yield f"{item.part} could not be measured: {item.reason}"
-    for name in ("p50", "p95", "p99"):
-        bounded = getattr(settings.system, f"latency_{name}_ms") is not None
-        if bounded and measurements.system is not None and name not in measurements.system.latency_ms:
-            yield f"latency {name} could not be measured: no row has a latency_ms"
+    yield from unjudged_bounds(measurements, settings)
     for column, reason in measurements.drift.unmeasurable if measurements.drift else ():
         if column not in explained:
             yield f"drift of {column} could not be measured: {reason}"

@@ -4,6 +4,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("roc_auc", "average_precision", "log_loss", "brier_score", "accuracy", "f1", "precision", "recall"),
     "multiclass": ("f1_macro", "accuracy", "balanced_accuracy"),
     "regression": ("rmse", "mae", "r2", "mape"),
+    "generation": (),
 }
 LOSSES = frozenset({"log_loss", "brier_score", "rmse", "mae", "mape"})
 NEED_SCORE = frozenset({"roc_auc", "average_precision", "log_loss", "brier_score"})

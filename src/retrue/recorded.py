@@ -1,7 +1,7 @@
 """What is recorded of a judged window: the metrics of its charts and its ``verdict.json``. Pure.
 
 Metrics are finite numbers under names that MLflow takes; ``verdict.json`` holds everything measured, under the columns'
-own names, except category values.
+own names, except category values: but for those that at least five inferences share and that fail more often than others.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from retrue.results import Measurements, Outcome, Severity, Verdict
+from retrue.results import Measurements, Outcome, Severity, SystemHealth, Verdict
 
 SCHEMA = 1
+FAILURE_GROUPS_MAX = 50  # groups with a metric of their own, the largest
 NAME_MAX = 250  # characters of a metric's name in MLflow 3.17 (MAX_ENTITY_KEY_LENGTH)
 
 _DRIFT = "drift."
@@ -24,7 +25,7 @@ _DIGEST_LENGTH = 32
 _REFUSED = re.compile(r"[^\w.\- /]")  # MLflow's set less the colon, which marks an escape here
 _ESCAPE = re.compile(r":([0-9a-f]+)_")
 _OURS = frozenset({"share"})  # drift.share is the share of drifted columns, not a column of that name
-_PARTS = ("pull", "profile", "schema", "validation", "drift", "performance", "system", "unmeasured")
+_PARTS = ("pull", "profile", "schema", "validation", "drift", "performance", "system", "failures", "unmeasured")
 _UNREPORTED = frozenset({"categories"})  # people's data: kept in baselines only
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -184,10 +185,33 @@ def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, floa
 
 
 def _system_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
-    if system := measurements.system:
-        if system.error_share is not None:
-            yield "system.error_share", system.error_share
-        yield from ((f"system.latency_ms.{quantile}", value) for quantile, value in system.latency_ms.items())
+    if (system := measurements.system) is None:
+        return
+    yield from _traffic_metrics(system)
+    parts = {"/": system.endpoints, ".by_version/": system.versions, ".by_generator/": system.generators}
+    for between, healths in parts.items():
+        for part, health in healths.items():
+            yield from ((encode_name(part, prefix=f"{name}{between}"), value) for name, value in _series(health))
+    if system.error_share is not None:
+        yield "failures.groups", len(measurements.failures)
+        yield from ((f"failures.{group.id}", group.rows) for group in measurements.failures[:FAILURE_GROUPS_MAX])
+
+
+def _traffic_metrics(system: SystemHealth) -> Iterator[tuple[str, float]]:
+    yield from _series(system)
+    yield from ((f"system.error_share.{kind}", share) for kind, share in system.error_shares.items())
+    yield from ((f"system.request_bytes.{quantile}", value) for quantile, value in system.request_bytes.items())
+    sums = ("cost_usd", "input_tokens", "output_tokens", "output_tokens_per_inference")
+    yield from ((f"system.{name}", value) for name in sums if (value := getattr(system, name)) is not None)
+
+
+def _series(system: SystemHealth) -> Iterator[tuple[str, float]]:
+    """Yield what is also recorded of each endpoint, version and generator."""
+    if system.error_share is not None:
+        yield "system.error_share", system.error_share
+    yield from ((f"system.latency_ms.{quantile}", value) for quantile, value in system.latency_ms.items())
+    if system.cost_usd_per_1k is not None:
+        yield "system.cost_usd_per_1k", system.cost_usd_per_1k
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ def drift_kinds(profile: Profile, settings: ModelSettings) -> Mapping[str, Colum
     The predictions of a classifier are classes, even where they are written as numbers.
     """
     kinds = {name: column.kind for name, column in profile.columns.items() if column.measurable}
-    classes = settings.task != "regression" and PREDICTION in kinds
+    classes = settings.task in ("binary", "multiclass") and PREDICTION in kinds
     return {**kinds, PREDICTION: ColumnKind.TEXT} if classes else kinds
 
 

@@ -15,6 +15,7 @@ from retrue.config_file import load_project
 from retrue.delivery import Carrier
 from retrue.errors import ModelError, RetrueError
 from retrue.ledger import Ledger
+from retrue.tombstones import Tombstones
 
 Clock = Callable[[], datetime]
 
@@ -33,6 +34,10 @@ class Workspace:
     carriers: Mapping[str, Carrier]
     now: Clock
     worker: str
+
+    def erased(self, model: str) -> Tombstones:
+        """Return whose records of a model are to be left out wherever they still lie."""
+        return self.ledger.erasures.tombstones(model)
 
     @property
     def mlflow(self) -> str:

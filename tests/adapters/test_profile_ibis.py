@@ -12,7 +12,6 @@ from retrue.adapters.profile_ibis import (
     CATEGORIES_MAX,
     QUANTILE_ROWS,
     compare_schema,
-    measure_system,
     profile_file,
     profile_window,
 )
@@ -208,29 +207,13 @@ def test_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
         profile_file(tmp_path / "reference.parquet")
 
 
-def test_error_share_and_latency_are_weighted(tmp_path: Path) -> None:
-    statuses = ["ok", "error", "timeout", None, "OK"]
-    rows = [
-        record(n, status=status, latency_ms=float(n), sample_weight=float(n + 1)) for n, status in enumerate(statuses)
-    ]
+def test_predictions_of_failed_inferences_are_no_nulls_of_the_model(tmp_path: Path) -> None:
+    rows = [record(number, prediction=None, score=None, status="error") for number in range(40)]
+    rows += [record(40 + number, sample_weight=2.0) for number in range(9)]
+    rows += [record(49, prediction=None, score=0.5)]
     write_parquet(tmp_path / "logs/a.parquet", rows)
-    with pull(tmp_path) as pulled:
-        health = measure_system(pulled)
-    assert health.error_share == pytest.approx(5 / 15)
-    assert health.latency_ms == {"p50": 3.0, "p95": 4.0, "p99": 4.0}
-
-
-def test_latency_percentiles_leave_out_rows_without_one(tmp_path: Path) -> None:
-    odd = [record(900 + n, latency_ms=value) for n, value in enumerate([None, NAN, INFINITY, -1.0])]
-    write_parquet(tmp_path / "logs/a.parquet", [*(record(n, latency_ms=float(n)) for n in range(101)), *odd])
-    with pull(tmp_path) as pulled:
-        assert measure_system(pulled).latency_ms == pytest.approx({"p50": 50.0, "p95": 95.0, "p99": 99.0})
-
-
-@pytest.mark.parametrize("rows", [0, 3])
-def test_log_without_status_and_latency_has_neither_errors_nor_percentiles(tmp_path: Path, rows: int) -> None:
-    plain = [{"inference_id": f"{n}", "time": record(n)["time"], "features.x": 1.0} for n in range(rows)]
-    write_lines(tmp_path / "logs/a.jsonl", plain)
-    with pull(tmp_path) as pulled:
-        health = measure_system(pulled)
-    assert (health.error_share, dict(health.latency_ms)) == (0.0, {})
+    found = profiled(tmp_path, ["x", "prediction", "score"])
+    assert (found.rows, found.columns["x"].rows, found.columns["score"].rows) == (50, 50, 10)
+    assert found.columns["score"].null_share == 0
+    assert found.columns["prediction"].null_share == pytest.approx(1 / 19)
+    assert list(found.columns) == ["x", "prediction", "score"]

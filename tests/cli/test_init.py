@@ -29,7 +29,14 @@ def log(folder: Path, number: int, **changes: object) -> None:
 
 def test_a_new_project_has_settings_flows_and_deployments_and_no_absolute_path(folder: Path, tmp_path: Path) -> None:
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {"retrue.yaml", "prefect.yaml", ".gitignore", "flows/monitor.py", "flows/retrain.py", "observability/grafana.json"} <= files
+    assert {
+        "retrue.yaml",
+        "prefect.yaml",
+        ".gitignore",
+        "flows/monitor.py",
+        "flows/retrain.py",
+        "observability/grafana.json",
+    } <= files
     assert load_project(folder).model("churn").expectations == "expectations/churn.json"
     assert not [name for name in files if str(tmp_path) in (folder / name).read_text()]
     assert not [name for name in files if "my-model" in (folder / name).read_text()]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -7,7 +8,7 @@ import pytest
 from retrue.errors import LedgerError
 from retrue.ledger import Ledger
 from retrue.results import Severity
-from tests.ledger.verdicts import DRIFT, DROP, NOW, commit, verdict
+from tests.ledger.verdicts import DRIFT, DROP, NOW, commit, verdict, watched
 
 
 def messages(ledger: Ledger) -> list[object]:
@@ -100,3 +101,35 @@ def test_unmuting_lets_messages_through_again(ledger: Ledger) -> None:
     ledger.incidents.unmute(incident.fingerprint)
     commit(ledger, verdict(1))
     assert messages(ledger)[-1] == "resolved performance.drop"
+
+
+def test_a_mute_until_it_escalates_has_no_date_and_ends_when_the_finding_becomes_graver(ledger: Ledger) -> None:
+    mild = replace(DROP, severity=Severity.WARNING)
+    quiet = watched(retrain=None)
+    commit(ledger, verdict(0, mild), of=quiet)
+    fingerprint = ledger.incidents.list()[0].fingerprint
+    muted = ledger.incidents.mute(fingerprint, until=None, reason="known", by="ada", now=NOW)
+    assert (muted.until, ledger.incidents.mutes(NOW + timedelta(days=999))) == (None, (muted,))
+    commit(ledger, verdict(4, mild), of=quiet)
+    assert len(messages(ledger)) == 1
+    commit(ledger, verdict(5, DROP), of=quiet)
+    assert messages(ledger)[1:] == ["repeated performance.drop"]
+    assert ledger.incidents.mutes(NOW) == ()
+
+
+def test_everything_of_an_incident_is_told(ledger: Ledger) -> None:
+    commit(ledger, verdict(0, DROP))
+    commit(ledger, verdict(1, DROP))
+    fingerprint = ledger.incidents.list()[0].fingerprint
+    ledger.incidents.acknowledge(fingerprint, by="ada", now=NOW)
+    ledger.incidents.mute(fingerprint, until=NOW + timedelta(days=1), reason="known", by="bob", now=NOW)
+    commit(ledger, verdict(2))
+    story = ledger.incidents.tell(fingerprint[:6])
+    assert [(step.window, step.change.value, step.value, step.message) for step in story.steps] == [
+        (verdict(0).window, "opened", "0.55", "performance.drop on roc_auc."),
+        (verdict(1).window, "continued", "0.55", "performance.drop on roc_auc."),
+        (verdict(2).window, "resolved", "", ""),
+    ]
+    assert [(mute.by, mute.reason) for mute in story.mutes] == [("bob", "known")]
+    assert [message.payload["body"] for message in story.messages] == ["opened performance.drop"]
+    assert (story.incident.state, story.acknowledged_by) == ("resolved", None)

@@ -3,16 +3,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
 
 import retrue.ledger
 from retrue.errors import LedgerError
-from retrue.ledger import Ledger
-from retrue.ledger.schema import HEAD, VERSION_TABLE, metadata
+from retrue.ledger import Ledger, store
+from retrue.ledger.schema import HEAD, VERSION_TABLE, incidents, metadata, models, mutes
 from tests.ledger.verdicts import DROP, NOW, commit, verdict
 
 
@@ -61,6 +62,31 @@ def test_the_newest_migration_is_the_one_the_code_expects() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(retrue.ledger.__file__).with_name("migrations")))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_mutes_of_an_older_ledger_survive_its_upgrade(empty_url: str, tmp_path: Path) -> None:
+    """SQLite makes the table anew to let a mute have no end."""
+    url = store._resolve(empty_url, tmp_path)
+    engine = (store._sqlite if url.get_backend_name() == "sqlite" else store._postgresql)(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(retrue.ledger.__file__).with_name("migrations")))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(insert(models).values(name="m"))
+        row = {
+            "fingerprint": "f" * 32, "model": "m", "check_name": "c", "scope": "", "severity": "warning", "message": "", "state": "open",
+            "opened_window": NOW, "last_window": NOW, "attempt": 0, "episode": 1, "flapping": False, "told": [],
+        }  # fmt: skip
+        connection.execute(insert(incidents).values(row))
+        muted = {"fingerprint": "f" * 32, "until": NOW, "reason": "known", "muted_by": "ada", "muted_at": NOW}
+        connection.execute(insert(mutes).values(muted))
+    engine.dispose()
+    with Ledger.open(empty_url, root=tmp_path) as ledger:
+        (mute,) = ledger.incidents.tell("ffff").mutes
+        assert (mute.until, mute.reason, mute.by) == (NOW, "known", "ada")
+        ledger.incidents.mute("ffff", until=None, reason="known", by="ada", now=NOW)
+        assert ledger.incidents.mutes(NOW)[0].until is None
 
 
 def test_a_schema_of_someone_elses_beside_it_is_left_alone(tmp_path: Path) -> None:

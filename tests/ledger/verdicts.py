@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from retrue.config import ModelSettings
+from retrue.failures.stories import MeasuredFailures
 from retrue.ledger import Ledger, Revision
 from retrue.results import Finding, IncidentChange, Outcome, Severity, Verdict
 from retrue.windows import Window
@@ -64,7 +65,13 @@ def render(judged: Verdict, changes: Sequence[IncidentChange]) -> tuple[str, str
 
 
 def commit(
-    ledger: Ledger, judged: Verdict, *, token: int | None = None, of: ModelSettings | None = None, now: datetime = NOW
+    ledger: Ledger,
+    judged: Verdict,
+    *,
+    token: int | None = None,
+    of: ModelSettings | None = None,
+    now: datetime = NOW,
+    failures: MeasuredFailures | None = None,
 ) -> Revision:
     return ledger.commit(
         judged,
@@ -76,6 +83,7 @@ def commit(
         settings=of or watched(),
         render=render,
         now=now,
+        failures=failures,
     )
 
 

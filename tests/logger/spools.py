@@ -13,8 +13,9 @@ from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.sources.listing import list_files
 from retrue.sources.losses import Trace, lost_within
+from retrue.sources.segment_files import Bad, Row, read_segment
 from retrue.sources.set_aside import Tally
-from retrue.sources.spool_files import Bad, Row, SpoolFiles, is_spooled, read_segment
+from retrue.sources.spool_files import SpoolFiles, is_spooled
 
 START = 1_735_689_600 * 10**9  # 2025-01-01, in ns
 MINUTE = 60 * 10**9

@@ -12,6 +12,8 @@ from retrue.logger.runs import Run, Runs
 from retrue.logger.segments import (
     DAMAGED,
     TORN,
+    Footer,
+    Header,
     encode_lines,
     place_of,
     read_ends,
@@ -92,6 +94,23 @@ def test_header_is_taken_from_the_footer_or_a_sibling_where_it_is_damaged(tmp_pa
     assert read.numbers == list(range(1, 10))
     assert {row.record["model_version"] for row in read.rows} == {"1"}
     assert [segment.header.number for segment in read.spool.segments] == [1, 2]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=3),
+    lambda each: st.lists(each, max_size=3),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(Header.__slots__), JSON), st.dictionaries(st.sampled_from(Footer.__slots__), JSON)
+)
+def test_ends_that_say_nonsense_say_nothing(header: dict[str, object], footer: dict[str, object]) -> None:
+    lines = [{"retrue": "segment", "format": 1, **header}, {"retrue": "sealed", "format": 1, "of": header, **footer}]
+    content = encode_lines(map(orjson.dumps, lines))
+    found = read_ends(BytesIO(content), len(content))
+    if found.header:
+        assert all(type(getattr(found.header, name)) is int for name in ("number", "pid", "opened_at"))
 
 
 @given(st.lists(st.integers(1, 60)))

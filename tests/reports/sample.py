@@ -1,18 +1,22 @@
 """A window with everything in it, for the report tests; ``python tests/reports/sample.py DIR`` writes its pages to look at."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from retrue.reports import render_quality, render_summary
+from retrue.failures.stories import FailureStory, GroupText, Sighting, story_of
+from retrue.reports import render_markdown, render_message, render_quality, render_summary
 from retrue.results import (
     Change,
     ColumnDrift,
     ColumnKind,
     ColumnProfile,
+    Condition,
     DriftResult,
     ExpectationOutcome,
+    FailingInput,
     Finding,
     HistoryPoint,
     Incident,
@@ -24,6 +28,7 @@ from retrue.results import (
     PullReport,
     RealisedPerformance,
     SchemaDifference,
+    Served,
     SetAside,
     Severity,
     SystemHealth,
@@ -163,6 +168,122 @@ MEASUREMENTS = Measurements(
 )
 
 
+def served(version: str, endpoint: str, weight: float, error_share: float, p95: float, **values: object) -> Served:
+    latency = {"p50": p95 / 4, "p95": p95, "p99": 2.7 * p95}
+    bounds = {name: (0.9 * value, 1.1 * value) for name, value in latency.items()}
+    known: dict[str, object] = {"generator": "", "rows": int(weight), "weight": weight, "effective_rows": weight,
+                                "latency_ms": latency, "latency_bounds_ms": bounds}  # fmt: skip
+    return Served(
+        model_version=version, endpoint=endpoint, error_share=error_share, **(known | values)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+EWR = FailingInput(
+    conditions=(
+        Condition(column="origin", relation="=", value="EWR"),
+        Condition(column="visib", relation="is missing"),
+    ),
+    ratio=Interval(value=34.2, low=20.1, high=58.0),
+    inside_share=0.124,
+    outside_share=0.0036,
+    rows=330,
+    failures=41,
+)
+SERVING = SystemHealth(
+    error_share=0.0152,
+    error_shares={"crash": 0.0101, "timeout": 0.0031, "rejected": 0.002},
+    latency_ms={"p50": 11.2, "p95": 48.9, "p99": 131.0},
+    request_bytes={"p50": 1_200.0, "p95": 14_800.0},
+    inferences=6431.0,
+    inputs=(EWR,),
+    input_tokens=2_345_000.0,
+    output_tokens=412_000.0,
+    output_tokens_per_inference=64.1,
+    cost_usd=4.37,
+    cost_usd_per_1k=0.68,
+    served=(
+        served("1", "/predict", 5200.0, 0.004, 41.0),
+        served("2", "/predict", 331.0, 0.131, 44.0),
+        served("1", "/explain", 900.0, 0.012, 310.0, generator="small-chat-1", input_tokens=2_345_000.0,
+               output_tokens=412_000.0, cost_usd=4.37, cost_usd_per_1k=Interval(value=4.86, low=4.5, high=5.2)),
+    ),
+)  # fmt: skip
+
+LONG = FailingInput(
+    conditions=(Condition(column="distance", relation="in", value="[1,000, 2,500)"),),
+    ratio=Interval(value=2.4, low=1.3, high=4.4),
+    inside_share=0.011,
+    outside_share=0.0046,
+    rows=1_410,
+    failures=16,
+)
+
+
+def failure(number: int = 0, weeks: Sequence[int] = (*(0,) * 19, 41), **changes: object) -> FailureStory:
+    """A failure group with so many rows in each of the last weeks, the window's own last."""
+    text = GroupText(
+        id=f"{number}a1b2c3d4e5f",
+        title="ValueError: could not convert string to float: <str>",
+        error_type="ValueError",
+        message="could not convert string to float: <str>",
+        frames=("serve.answer", "features.encode", "features.to_number"),
+        reasons=("the same three frames of yours", "the same exception type"),
+        kind="error",
+    )
+    windows = [Window(model="flight-delay", start=START - back * WEEK, end=START - back * WEEK + WEEK)
+               for back in range(len(weeks) - 1, -1, -1)]  # fmt: skip
+    sightings = [
+        Sighting(
+            window=window, inferences=6431.0, rows=rows, failures=float(rows), share=rows / 6431,
+            first_at=window.start + timedelta(hours=3), last_at=window.end - timedelta(hours=5),
+            versions={"2": rows}, endpoints={"/predict": rows},
+            histogram=tuple(round(rows / 90 * each) for each in (0, 0, 0, 1, 2, 2, 3, 9, 12, 16, 12, 9, 7, 5, 4, 3, 2, 1, 1, 1, 0, 0, 0, 0)),
+            samples=tuple(f"0192f3-{back}" for back in range(7)), traces=("0af7651916cd43dd8448eb211c80319c",),
+            inputs=(EWR, LONG) if number == 0 else (),
+        )
+        for window, rows in zip(windows, weeks, strict=True)
+        if rows
+    ]  # fmt: skip
+    before = changes.pop("before", None)
+    return story_of(
+        replace(text, **changes),  # type: ignore[arg-type]
+        sightings,
+        dict.fromkeys(windows, 6431.0),
+        until=WINDOW,
+        before=before,  # type: ignore[arg-type]
+    )
+
+
+def failures() -> tuple[FailureStory, ...]:
+    """A new group, one that escalates, one that is back, one that goes on, one that is quiet and one that is over."""
+    return (
+        failure(),
+        failure(1, (4, 5, 3, 6, 4, 5, 4, 31), title="TimeoutError: features took longer than <num> s", kind="timeout",
+                error_type="TimeoutError", message="features took longer than <num> s"),
+        failure(2, (12, 9, 0, 0, 0, 0, 0, 7), title="KeyError: <str>", error_type="KeyError", message="<str>"),
+        failure(3, (3, 2, 4, 3, 2, 3, 3, 2), title="RejectedError: payload of <num> bytes is over the limit", kind="rejected",
+                error_type="RejectedError", message="payload of <num> bytes is over the limit"),
+        failure(4, (9, 8, 0), title="ConnectionError: <host> refused"),
+        failure(5, (9, 8, 9, 0, 0, 0), title="MemoryError"),
+    )  # fmt: skip
+
+
+def called(name: str) -> tuple[FailureStory, ...]:
+    """A failure group in which everything that comes from outside is called like this: in this window, and in one before."""
+    condition = Condition(column=name, relation="=", value=name)
+    here = failure(title=name, message=name, frames=(name,), reasons=(name,), error_type=name)
+    seen = replace(here.newest, versions={name: 3}, endpoints={name: 3}, samples=(name,), traces=(name,),
+                   inputs=(replace(EWR, conditions=(condition,)),))  # fmt: skip
+    before = failure(1, (9, 0), title=name)
+    return replace(here, sightings=(seen,)), before, failure(2, (9, 8, 9, 0, 0, 0), title=name)
+
+
+def serving(name: str) -> SystemHealth:
+    """What was served, by versions, endpoints and generators called like this."""
+    slow = served(name, name, 900.0, 0.3, 310.0, generator=name)
+    return replace(SERVING, served=(served("1", name, 5200.0, 0.004, 41.0, generator=name), slow))
+
+
 def verdict(*findings: Finding, reasons: tuple[str, ...] = (), window: Window = WINDOW) -> Verdict:
     breached = any(finding.severity.breaches for finding in findings)
     found = Outcome.BREACHED if breached else Outcome.INCONCLUSIVE if reasons else Outcome.HEALTHY
@@ -178,8 +299,8 @@ def verdict(*findings: Finding, reasons: tuple[str, ...] = (), window: Window = 
     )
 
 
-def history(count: int = 20) -> tuple[HistoryPoint, ...]:
-    """Weeks before the window: one missing, one without labels, one breached, a new version."""
+def history(count: int = 20, *, spent: bool = False) -> tuple[HistoryPoint, ...]:
+    """Weeks before the window: one missing, one without labels, one without latencies, one breached, a new version."""
     points = []
     for number in range(count, 0, -1):
         start = START - number * WEEK
@@ -191,6 +312,16 @@ def history(count: int = 20) -> tuple[HistoryPoint, ...]:
                 metrics[f"performance.roc_auc.realised{name}"] = value + off
         if number == 12:
             continue
+        if number != 6:
+            slow = 1 + 0.1 * ((number * 5) % 4)
+            metrics |= {
+                "system.latency_ms.p50": 11 * slow,
+                "system.latency_ms.p95": 45 * slow,
+                "system.latency_ms.p99": 110 * slow**2,
+            }
+        if spent:
+            metrics |= {"system.cost_usd_per_1k": 0.5 + 0.02 * number % 0.1, "system.input_tokens": 2e6 + 3e4 * number,
+                        "system.output_tokens": 4e5}  # fmt: skip
         points.append(
             HistoryPoint(
                 window=Window(model="flight-delay", start=start, end=start + WEEK),
@@ -229,5 +360,15 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     limits = {"performance.roc_auc.realised": 0.6, "system.error_share": 0.01}
     judged = verdict(*FINDINGS, reasons=("drift of pressure could not be measured: nothing but nulls",))
-    (folder / "summary.html").write_text(render_summary(judged, MEASUREMENTS, history(), limits=limits))
+    serving = replace(MEASUREMENTS, system=SERVING)
+    told = {"stories": failures()}
+    page = render_summary(
+        judged, serving, history(spent=True), limits={**limits, "system.latency_ms.p95": 80.0}, **told
+    )
+    (folder / "summary.html").write_text(page)
+    (folder / "verdict.md").write_text(render_markdown(judged, serving, history(spent=True), **told))
+    group = FINDINGS[1]
+    (folder / "message.txt").write_text(
+        "\n".join(render_message(judged, [change(group, Change.OPENED)], stories=failures()))
+    )
     (folder / "quality.html").write_text(render_quality(judged, MEASUREMENTS, baseline=BASELINE))

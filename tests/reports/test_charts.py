@@ -7,12 +7,17 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrue.reports.charts import HEIGHT, WIDTH, ChartPoint, line_chart
+from retrue.reports.charts import HEIGHT, WIDTH, ChartPoint, Series, line_chart, lines_chart
+from retrue.reports.sparkline import bars, text_sparkline
 
 
 def chart(*values: float | None, limit: float | None = None, from_zero: bool = False) -> str:
     points = [ChartPoint(at=float(at), label=f"day {at}", value=value) for at, value in enumerate(values)]
     return line_chart("score", points, shown="{:g}".format, limit=limit, from_zero=from_zero)
+
+
+def point(at: int, value: float | None) -> ChartPoint:
+    return ChartPoint(at=float(at), label=f"day {at}", value=value)
 
 
 def labels(svg: str) -> list[str]:
@@ -67,3 +72,43 @@ def test_every_coordinate_lies_inside(values: list[float | None], from_zero: boo
     for x, y in re.findall(r'cx="([^"]+)" cy="([^"]+)"', svg):
         assert 0 <= float(x) <= WIDTH
         assert 0 <= float(y) <= HEIGHT
+
+
+def test_lines_of_one_chart_share_their_scale_and_keep_their_class() -> None:
+    drawn = lines_chart(
+        "latency",
+        [
+            Series(name="p50", points=[point(0, None), point(1, None)]),
+            Series(name="p95", points=[point(0, 10.0), point(1, 20.0)], limit=40.0),
+            Series(name="p99", points=[point(0, 80.0), point(1, 40.0)]),
+        ],
+        shown=str,
+    )
+    lines = dict(re.findall(r'class="line (s\d)" points="([^"]+)"', drawn))
+    assert list(lines) == ["s2", "s3"]
+    at = {name: [float(pair.split(",")[1]) for pair in line.split()] for name, line in lines.items()}
+    assert at["s3"][0] < at["s3"][1] < at["s2"][1] < at["s2"][0]
+    assert float(re.search(r'class="limit s2"[^>]*y1="([\d.]+)"', drawn)[1]) == at["s3"][1]  # type: ignore[index]
+    assert "p95 limit 40.0" in drawn
+
+
+def test_a_chart_of_lines_without_any_value_is_not_drawn() -> None:
+    assert lines_chart("nothing", [Series(name="a", points=[point(0, None)])], shown=str) == ""
+
+
+@given(st.lists(st.floats(0, 1e9) | st.none(), max_size=40))
+def test_a_line_of_blocks_has_one_a_value_and_its_largest_is_full(values: list[float | None]) -> None:
+    drawn = text_sparkline(values)
+    assert len(drawn) == len(values)
+    there = [value for value in values if value]
+    assert ("█" in drawn) is bool(there)
+    assert drawn.count("·") == len(values) - len(there)
+
+
+def test_bars_show_what_is_small_and_escape_labels() -> None:
+    drawn = bars("<b>", [1, 0, 1e9], labels=["<i>", "", "x"])
+    heights = [float(each) for each in re.findall(r'<rect[^>]*height="([\d.]+)"', drawn)]
+    assert len(heights) == 2
+    assert min(heights) >= 1
+    assert "<b>" not in drawn
+    assert "<i>" not in drawn

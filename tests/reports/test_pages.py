@@ -54,8 +54,11 @@ class Elements(HTMLParser):
 
 def pages(sample: ModuleType, measurements: Measurements, *findings: Finding) -> list[str]:
     judged = sample.verdict(*findings, reasons=("drift of pressure could not be measured",))
+    name = measurements.model_version
     return [
-        render_summary(judged, measurements, sample.history()),
+        render_summary(
+            judged, measurements, sample.history(), stories=sample.failures() if name == "1" else sample.called(name)
+        ),
         render_quality(judged, measurements, baseline=sample.BASELINE),
     ]
 
@@ -80,6 +83,7 @@ def named(sample: ModuleType, name: str) -> Measurements:
             reference_rows=9,
             current_rows=9,
         ),
+        system=sample.serving(name),
         unmeasured=(Unmeasured(part=name, reason=name),),
     )
 
@@ -150,15 +154,16 @@ def test_the_summary_draws_every_series_and_marks_the_new_version(sample: Module
     limits = {"performance.roc_auc.realised": 0.6}
     page = render_summary(sample.verdict(), sample.MEASUREMENTS, sample.history(), limits=limits)
     titles = re.findall(r'aria-label="([^"]+)"', page)
-    assert titles == ["roc_auc (realised)", "Share of drifted columns", "Rows", "Failed inferences", "Expectations met"]
-    assert page.count(">version 1<") == 5
+    assert titles == ["roc_auc (realised)", "Share of drifted columns", "Rows", "Failed inferences", "Expectations met",
+                      "Latency, ms"]  # fmt: skip
+    assert page.count(">version 1<") == 6
     assert page.count("limit 0.600") == 1
 
 
 def test_a_missing_window_and_a_missing_value_leave_gaps(sample: ModuleType) -> None:
     page = render_summary(sample.verdict(), sample.MEASUREMENTS, sample.history())
     lines = [chart.count("<polyline") for chart in re.findall(r"<svg.*?</svg>", page)]
-    assert lines == [3, 2, 2, 2, 2]
+    assert lines == [3, 2, 2, 2, 2, 9]
 
 
 def test_this_windows_own_earlier_revision_is_replaced(sample: ModuleType) -> None:

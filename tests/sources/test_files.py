@@ -52,7 +52,7 @@ def test_one_row_is_read(tmp_path: Path) -> None:
         assert len(pulled.sample(10, seed=0)) == 1
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/logs", "postgresql://host/db"])
+@pytest.mark.parametrize("uri", ["ftp://host/logs", "postgresql://host/db"])
 def test_scheme_that_is_not_read_is_refused(tmp_path: Path, uri: str) -> None:
     with pytest.raises(SourceError, match="folder"), pull(tmp_path, blocks={"logs": {"uri": uri}}):
         pass

@@ -123,5 +123,5 @@ def test_the_command_tells_sameness_by_its_exit_code(served: Shop) -> None:
 def test_only_the_wanted_records_are_pulled(served: Shop, tmp_path: Path) -> None:
     with served.open() as workspace:
         settings = workspace.project.model(served.model)
-        with pull_window(window(0, served.model), settings, root=served.root, ids=("20250310-7",)) as pulled:
+        with pull_window(window(0, served.model), settings, root=served.root, only=("20250310-7",)) as pulled:
             assert pulled.report.rows == 1

@@ -8,14 +8,13 @@ inside functions.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrue.adapters.categories_ibis import CATEGORIES_MAX, CategoryFacts, measure_categories
 from retrue.adapters.moments_ibis import NUMBERS, Measured, measure_moments
 from retrue.adapters.quantiles_ibis import QUANTILE_ROWS, measure_quantiles
-from retrue.adapters.system_ibis import measure_system
 from retrue.errors import SourceError
 from retrue.results import ColumnKind, ColumnProfile, Profile
 from retrue.schema import compare_schema
@@ -31,7 +30,6 @@ __all__ = [
     "CATEGORIES_MAX",
     "QUANTILE_ROWS",
     "compare_schema",
-    "measure_system",
     "profile_file",
     "profile_window",
 ]
@@ -46,6 +44,7 @@ _KINDS = {
     Kind.OTHER: ColumnKind.OTHER,
 }
 _GROUPED = (Kind.TEXT, Kind.BOOLEAN)
+_PREDICTIONS = ("prediction", "score")
 
 
 def profile_window(
@@ -55,7 +54,9 @@ def profile_window(
     *,
     with_categories: bool = False,
 ) -> Profile:
-    """Measure columns of a window over all its rows.
+    """Measure columns of a window over all its rows; predictions over those of inferences that did not fail.
+
+    A failed inference has no prediction: that is a failure, not a null of the model's.
 
     Args:
         pulled: The window, inside its block.
@@ -68,7 +69,16 @@ def profile_window(
     table = pulled.expression()
     kept = [name for name in columns if name in table.columns]
     subject = _Subject(engine=pulled.engine, table=table, weight="sample_weight" if pulled.weighted else None)
-    return _profile(subject, kept, categories, with_categories=with_categories)
+    predicted = [name for name in kept if name in _PREDICTIONS]
+    answered = _answered(pulled)
+    if answered is None or not predicted:
+        return _profile(subject, kept, categories, with_categories=with_categories)
+    inputs = [name for name in kept if name not in predicted]
+    profile = _profile(subject, inputs, categories, with_categories=with_categories)
+    answers = replace(subject, table=answered)
+    predictions = _profile(answers, predicted, categories, with_categories=with_categories)
+    found = {**profile.columns, **predictions.columns}
+    return Profile(rows=pulled.report.rows, columns={name: found[name] for name in kept})
 
 
 def profile_file(
@@ -107,6 +117,12 @@ class _Subject:
     engine: Engine
     table: ir.Table
     weight: str | None
+
+
+def _answered(pulled: PulledWindow) -> ir.Table | None:
+    """Return the rows of inferences that did not fail; None where the log does not say what failed."""
+    view = pulled.answered()
+    return None if view == pulled.table else pulled.engine.table(view)
 
 
 def _profile(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.adapters.client_mlflow import again, connect, patience
@@ -65,6 +66,16 @@ class WindowRuns:
                 again(store.delete_artifacts, artifact.path)
             again(self._client.delete_run, run.id)
         log.info("removed run %s of %s", run.id, self._model)
+
+    def replace_reports(self, run_id: str, reports: Sequence[Path]) -> None:
+        """Put these files in the place of a run's reports of the same names.
+
+        Raises:
+            DeliveryError: MLflow was down, slow, or refused.
+        """
+        with patience(f"reports of run {run_id}"):
+            for report in reports:
+                again(self._client.log_artifact, run_id, str(report))
 
     def _search(self, experiment_id: str, where: str) -> Iterator[Run]:
         token: Any = None

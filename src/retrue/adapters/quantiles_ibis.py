@@ -31,9 +31,15 @@ def finite(column: ir.Value) -> ir.Value:
 
 
 def measure_quantiles(
-    engine: Engine, table: ir.Table, names: Sequence[str], rows: int, *, weight: str | None
+    engine: Engine,
+    table: ir.Table,
+    names: Sequence[str],
+    rows: int,
+    *,
+    weight: str | None,
+    shares: Sequence[float] = QUANTILES,
 ) -> Quantiles:
-    """Return (share, value) pairs of each column, at the shares ``QUANTILES``.
+    """Return (share, value) pairs of each column.
 
     Args:
         engine: Where the table is.
@@ -42,12 +48,13 @@ def measure_quantiles(
         rows: How many rows the table has.
         weight: The column of weights, or None. With weights a quantile is the smallest value at which the weight of
             all values up to it reaches its share; without, values are interpolated.
+        shares: At which shares, in 0-1, ascending.
     """
     if not names or not rows:
         return {}
     part = _thinned(table, rows)
-    found = _weighted(engine, part, names, weight) if weight else _plain(engine, part, names)
-    return {name: tuple(zip(QUANTILES, values, strict=True)) for name, values in found.items()}
+    found = _weighted(engine, part, names, weight, shares) if weight else _plain(engine, part, names, shares)
+    return {name: tuple(zip(shares, values, strict=True)) for name, values in found.items()}
 
 
 def _thinned(table: ir.Table, rows: int) -> ir.Table:
@@ -59,13 +66,15 @@ def _thinned(table: ir.Table, rows: int) -> ir.Table:
     return table.filter(hash_of()(table.inference_id) < bound)
 
 
-def _plain(engine: Engine, part: ir.Table, names: Sequence[str]) -> dict[str, Sequence[float]]:
+def _plain(engine: Engine, part: ir.Table, names: Sequence[str], shares: Sequence[float]) -> dict[str, Sequence[float]]:
     values = part.select(**{f"v{number}": finite(part[name]) for number, name in enumerate(names)})
-    (row,) = engine.fetch(values.aggregate(**{name: values[name].quantile(list(QUANTILES)) for name in values.columns}))
+    (row,) = engine.fetch(values.aggregate(**{name: values[name].quantile(list(shares)) for name in values.columns}))
     return {name: found for name, found in zip(names, row, strict=True) if found}
 
 
-def _weighted(engine: Engine, part: ir.Table, names: Sequence[str], weight: str) -> dict[str, Sequence[float]]:
+def _weighted(
+    engine: Engine, part: ir.Table, names: Sequence[str], weight: str, shares: Sequence[float]
+) -> dict[str, Sequence[float]]:
     import ibis
 
     columns = {str(number): finite(part[name]).cast("float64") for number, name in enumerate(names)}
@@ -77,7 +86,7 @@ def _weighted(engine: Engine, part: ir.Table, names: Sequence[str], weight: str)
         upto=long.weight.sum().over(upto), total=long.weight.sum().over(ibis.window(group_by="column"))
     )
     reached = {
-        f"q{n}": ranked["value"].min(where=ranked.upto >= share * ranked.total) for n, share in enumerate(QUANTILES)
+        f"q{n}": ranked["value"].min(where=ranked.upto >= share * ranked.total) for n, share in enumerate(shares)
     }
     found = engine.fetch(ranked.group_by("column").aggregate(**reached))
     return {names[int(column)]: values for column, *values in found}

@@ -1,55 +1,100 @@
-"""Failures and latency of a window, in the engine. ibis is imported inside functions."""
+"""Failures, latency, size and cost of a window and of its parts. The engine's work is done in ``traffic_ibis``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from retrue.results import SystemHealth
+from retrue.adapters.failures_ibis import FAILED, Failures, share_of
+from retrue.adapters.served_ibis import measure_served
+from retrue.adapters.traffic_ibis import Part, Records, Traffic
+from retrue.failures.kinds import FailureKind
+from retrue.results import Served, SystemHealth
 from retrue.sources.pulled import PulledWindow
 
-if TYPE_CHECKING:
-    import ibis.expr.types as ir
-
-PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-_SHARES = list(PERCENTILES.values())
-_OK = "ok"
+PARTS_MAX = 30
+"""Endpoints, versions or generators measured by themselves, those with most inferences; beside those that have bounds."""
 
 
-def measure_system(pulled: PulledWindow) -> SystemHealth:
-    """Return the weighted share of inferences that failed, and the weighted percentiles of latency.
+def measure_system(
+    pulled: PulledWindow,
+    failures: Failures | None = None,
+    *,
+    endpoints: Iterable[str] = (),
+    generators: Iterable[str] = (),
+) -> SystemHealth:
+    """Return the weighted share of inferences that failed, percentiles of latency and request size, tokens and cost.
 
-    A row failed when its ``status`` is there and is not ``ok``, whatever its case. Where rows differ in weight, the
-    percentile p is the smallest latency at which the weight of all latencies up to it reaches p, else it is interpolated;
-    rows without a finite, non-negative latency are left out. A log without ``status`` has no failures, one without latencies no percentiles, an empty window neither.
+    A row failed when its ``status`` is there and is not ``ok``, whatever its case, or it has none but an ``error_type``.
+    Where rows differ in weight, the percentile p is the smallest value at which the weight of all values up to it reaches p,
+    else it is interpolated; values that are not finite or negative are left out. A log without ``status`` has no share of
+    failures, one without latencies no percentiles.
+
+    Args:
+        pulled: The window, inside its block.
+        failures: What ``measure_failures`` made of it in the same block: splits the share of failures by kind.
+        endpoints: Endpoints to measure by themselves however small they are; the largest are anyhow, where there are
+            several.
+        generators: The same of language and image models.
     """
-    table = pulled.expression()
-    return SystemHealth(error_share=_error_share(pulled, table), latency_ms=_latency_ms(pulled, table))
+    records = Records(pulled)
+    (whole,) = records.measure().values()
+    served = measure_served(records) if whole.rows else ()
+    named = {"version": set[str](), "endpoint": set(endpoints), "generator": set(generators)}
+    parts = {by: _parts(pulled, records, by, _chosen(served, by, names), failures) for by, names in named.items()}
+    return replace(
+        _health(whole, failures.shares if failures else {}),
+        served=served,
+        versions=parts["version"],
+        endpoints=parts["endpoint"],
+        generators=parts["generator"],
+    )
 
 
-def _error_share(pulled: PulledWindow, table: ir.Table) -> float:
-    if "status" not in table.columns:
-        return 0.0
-    failed = table.status.notnull() & (table.status.lower() != _OK)
-    sums = table.aggregate(failed=table.sample_weight.sum(where=failed), total=table.sample_weight.sum())
-    ((weight, total),) = pulled.engine.fetch(sums)
-    return min((weight or 0.0) / total, 1.0) if total else 0.0
+def _chosen(served: Sequence[Served], by: str, named: set[str]) -> list[str]:
+    """Return the values of a part to measure: the largest where there are several, and those named."""
+    weights: dict[str, float] = {}
+    for each in served:
+        name = {"version": each.model_version, "endpoint": each.endpoint, "generator": each.generator}[by]
+        weights[name] = weights.get(name, 0.0) + each.weight
+    ordered = sorted((name for name in weights if name), key=lambda name: (-weights[name], name))
+    largest = ordered[:PARTS_MAX] if len(weights) > 1 else []
+    return [*largest, *sorted(named.difference(largest))]
 
 
-def _latency_ms(pulled: PulledWindow, table: ir.Table) -> Mapping[str, float]:
-    if "latency_ms" not in table.columns:
+def _parts(
+    pulled: PulledWindow, records: Records, by: str, names: Sequence[str], failures: Failures | None
+) -> Mapping[str, SystemHealth]:
+    if not names:
         return {}
-    latency = table.latency_ms
-    taken = table.filter(latency.notnull(), ~latency.isnan(), ~latency.isinf(), latency >= 0)
-    reached = _weighted(taken) if pulled.weighted else taken.aggregate(found=taken.latency_ms.quantile(_SHARES))
-    ((values,),) = pulled.engine.fetch(reached)
-    return dict(zip(PERCENTILES, values, strict=True)) if values and values[0] is not None else {}
+    found = records.measure((by,), [(name,) for name in names])
+    failed = _failed_by_kind(pulled, by) if failures else {}
+    healths = {}
+    for name in names:
+        if (traffic := found.get((name,))) is not None:
+            kinds = {kind.value: share_of(failed.get((name, kind), 0.0), traffic.weight) for kind in FailureKind}
+            healths[name] = _health(traffic, kinds if failures else {})
+    return healths
 
 
-def _weighted(taken: ir.Table) -> ir.Table:
-    import ibis
+def _failed_by_kind(pulled: PulledWindow, by: str) -> Mapping[Part, float]:
+    table = pulled.engine.table(FAILED)
+    weights = table.group_by(by, "kind").aggregate(weight=table.weight.sum())
+    return {(name, kind): float(weight) for name, kind, weight in pulled.engine.fetch(weights)}
 
-    upto = taken.sample_weight.sum().over(ibis.window(order_by=taken.latency_ms, rows=(None, 0)))
-    ranked = taken.select("latency_ms", upto=upto, total=taken.sample_weight.sum().over(ibis.window()))
-    reached = [ranked.latency_ms.min(where=ranked.upto >= share * ranked.total) for share in _SHARES]
-    return ranked.aggregate(found=ibis.array(reached))
+
+def _health(traffic: Traffic, shares: Mapping[str, float]) -> SystemHealth:
+    sums = traffic.sums
+    cost, tokens = sums.get("cost_usd"), sums.get("output_tokens")
+    return SystemHealth(
+        error_share=None if traffic.failed is None else share_of(traffic.failed, traffic.weight),
+        error_shares=shares,
+        latency_ms=traffic.percentiles.get("latency_ms", {}),
+        request_bytes=traffic.percentiles.get("request_bytes", {}),
+        inferences=traffic.weight,
+        input_tokens=sums["input_tokens"].value if "input_tokens" in sums else None,
+        output_tokens=tokens.value if tokens else None,
+        output_tokens_per_inference=tokens.mean if tokens else None,
+        cost_usd=cost.value if cost else None,
+        cost_usd_per_1k=cost.mean * 1000 if cost and cost.mean is not None else None,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,9 @@ _ALWAYS_MEASURABLE = TYPES | {
 }
 
 
-def validate(database: str, table: str, suite: LoadedSuite) -> ValidationResult:
+def validate(
+    database: str, table: str, suite: LoadedSuite, *, answered: str = "", answers: Collection[str] = ()
+) -> ValidationResult:
     """Run a suite on a table of an open DuckDB database, inside the engine.
 
     An expectation that raises (missing column, text where a number is expected) does not stop the others: it gets
@@ -59,22 +61,36 @@ def validate(database: str, table: str, suite: LoadedSuite) -> ValidationResult:
         database: Name of a database this process holds open, such as ``:memory:retrue_7``.
         table: Table or view in it.
         suite: From `load_suite`.
+        answered: Table or view of the rows without those that failed; ``table`` itself where none did.
+        answers: Columns of what the model said: expectations on them are of ``answered``, since a failure says nothing.
 
     Returns:
         One outcome per expectation, in the suite's order.
     """
+    expectations = gx_suite(json.loads(suite.content), Path(suite.name)).expectations
+    said = {number for number, each in enumerate(expectations) if answered and _needed(each) & set(answers)}
+    asked = ((table, sorted({*range(len(expectations))} - said)), (answered, sorted(said)))
+    found: dict[int, _Answer] = {}
+    for place, numbers in asked:
+        if numbers:
+            found |= _answers(database, place, expectations, numbers)
+    outcomes = (_outcome(entry, found[number]) for number, entry in enumerate(suite.entries))
+    return ValidationResult(suite=suite.name, outcomes=tuple(outcomes))
+
+
+def _answers(
+    database: str, table: str, expectations: Sequence[Expectation], numbers: Sequence[int]
+) -> dict[int, _Answer]:
+    """Evaluate the expectations with these numbers on one table."""
     with gx_alone(), _validator(database, table) as validator:
         columns = frozenset(validator.columns())
-        expectations = gx_suite(json.loads(suite.content), Path(suite.name)).expectations
         absent = {
             number: _Answer(problem="column_missing: the window does not have it")
-            for number, expectation in enumerate(expectations)
-            if not _needed(expectation) <= columns
+            for number in numbers
+            if not _needed(expectations[number]) <= columns
         }
-        present = [number for number in range(len(expectations)) if number not in absent]
-        answers = absent | _evaluate(validator, expectations, present)
-    outcomes = (_outcome(entry, answers[number]) for number, entry in enumerate(suite.entries))
-    return ValidationResult(suite=suite.name, outcomes=tuple(outcomes))
+        present = [number for number in numbers if number not in absent]
+        return absent | _evaluate(validator, expectations, present)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

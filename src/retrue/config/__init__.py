@@ -11,9 +11,9 @@ from retrue.config.judging import (
     QualitySettings,
 )
 from retrue.config.project import ModelSettings, Project
-from retrue.config.retention import RetentionSettings
+from retrue.config.retention import PrivacySettings, RetentionSettings
 from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
-from retrue.config.system import SystemSettings
+from retrue.config.system import FailureSettings, SystemSettings, TrafficSettings
 
 __all__ = [
     "CATEGORICAL_METHODS",
@@ -21,6 +21,7 @@ __all__ = [
     "NUMERIC_METHODS",
     "ColumnSettings",
     "DriftSettings",
+    "FailureSettings",
     "GateSettings",
     "LabelSettings",
     "LogSettings",
@@ -28,12 +29,14 @@ __all__ = [
     "ModelSettings",
     "NotifySettings",
     "PerformanceSettings",
+    "PrivacySettings",
     "Project",
     "QualitySettings",
     "RetentionSettings",
     "RetrainSettings",
     "Settings",
     "SystemSettings",
+    "TrafficSettings",
     "WindowSettings",
     "nearest",
 ]

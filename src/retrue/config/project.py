@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from retrue.config.acting import NotifySettings, RetrainSettings
 from retrue.config.base import Settings, function_name, nearest
 from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
-from retrue.config.retention import RetentionSettings
+from retrue.config.retention import PrivacySettings, RetentionSettings
 from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
 from retrue.config.system import SystemSettings
 from retrue.errors import ConfigError
@@ -28,7 +28,7 @@ class ModelSettings(Settings):
     a score.
     """
 
-    task: Literal["binary", "multiclass", "regression"]
+    task: Literal["binary", "multiclass", "regression", "generation"]
     logs: LogSettings
     labels: LabelSettings | None = None
     columns: ColumnSettings = ColumnSettings()
@@ -41,9 +41,23 @@ class ModelSettings(Settings):
     retrain: RetrainSettings | None = None
     serve: str | None = None
     notify: NotifySettings = NotifySettings()
+    privacy: PrivacySettings = PrivacySettings()
+
+    @model_validator(mode="after")
+    def _generation_is_not_scored(self) -> Self:
+        judged = {"metric", "min", "max", "max_drop"} & self.performance.model_fields_set
+        if self.generates and judged:
+            raise ValueError(
+                f"performance.{min(judged)} is not for generation models: no metric compares texts or images"
+            )
+        if self.generates and self.retrain is not None:
+            raise ValueError("retrain is not for generation models: a challenger could not be compared")
+        return self
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
+        if self.generates:
+            return self
         known = METRICS[self.task]
         chosen = self.performance.metric
         if chosen is not None and chosen not in known:
@@ -63,13 +77,20 @@ class ModelSettings(Settings):
         return None if serve is None else function_name(serve)
 
     @property
+    def generates(self) -> bool:
+        """Whether the model makes texts or images: its performance is not judged, nor the drift of what it makes."""
+        return self.task == "generation"
+
+    @property
     def metric(self) -> str:
-        """The judged metric: the configured one, else the task's first."""
-        return self.performance.metric or METRICS[self.task][0]
+        """The judged metric: the configured one, else the task's first; empty where performance is not judged."""
+        return self.performance.metric or next(iter(METRICS[self.task]), "")
 
     def judging_digest(self, suite: bytes) -> str:
         """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
-        judging = self.model_dump_json(exclude={"notify", "retrain", "logs", "labels", "expectations", "serve"})
+        judging = self.model_dump_json(
+            exclude={"notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
+        )
         return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
 
 

@@ -19,19 +19,42 @@ def _at_least_a_day(kept: timedelta | None) -> timedelta | None:
 Kept = Annotated[Duration | None, AfterValidator(_at_least_a_day)]
 
 
-class RetentionSettings(Settings):
-    """How long `retrue purge` keeps what retrue itself made, at least ``1d``; null keeps it for ever.
+class PrivacySettings(Settings):
+    """What of a model's record names people, and what they wrote: columns as they are called on disk.
 
-    It counts from when a window was judged, not from the window's time, so that a backfill of old windows can be looked at.
+    ``subject`` are the columns by which `retrue erase` finds a person, ``free_text`` those that `retention.free_text` ends.
+    """
+
+    subject: tuple[str, ...] = ("caller_id",)
+    free_text: tuple[str, ...] = ()
+
+
+class RetentionSettings(Settings):
+    """How long `retrue purge` keeps things, at least ``1d``; null keeps them for ever.
+
+    What retrue itself makes counts from when a window was judged, not from the window's time, so that a backfill of old
+    windows can be looked at:
 
     - ``reports``: the folders ``.retrue/reports/<model>/<window>``.
     - ``mlflow``: the MLflow run of each window revision, with its artifacts; the history run keeps every window's metrics.
     - ``outbox``: messages, events and other effects that were carried out or given up, from then on; never shorter than the
       horizon of the labels, within which a later revision must not tell the same again.
 
-    Verdicts, incidents, promotions and receipts of purges stay in the ledger. Logs and labels are yours and never deleted.
+    What the logs hold counts from the record's own time, and is touched only where a time is set, in folders of this
+    machine:
+
+    - ``features``: the values of features, predictions and scores, and ids of callers.
+    - ``free_text``: the columns of ``privacy.free_text``, and ``context``.
+    - ``errors``: messages and stacks of failures, here and in the ledger.
+    - ``labels``: whole label records, by the time they arrived.
+
+    Verdicts, incidents, promotions and receipts of purges stay in the ledger.
     """
 
     reports: Kept = timedelta(days=90)
     mlflow: Kept = timedelta(days=365)
     outbox: Kept = timedelta(days=90)
+    features: Kept = None
+    free_text: Kept = None
+    errors: Kept = None
+    labels: Kept = None

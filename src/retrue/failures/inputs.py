@@ -63,7 +63,7 @@ class InputThresholds:
     """
 
     min_failures: int = 5
-    min_rows: int = 20
+    min_rows: int = 5
     min_ratio: float = 2.0
     false_share: float = 0.01
     pair_gain: float = 1.5
@@ -233,19 +233,25 @@ def _log_ratio(failed_inside: Sums, inside: Sums, failed_outside: Sums, outside:
     nothing = not failed_inside.rows or not failed_outside.rows
     certain = failed_inside.rows == inside.rows and failed_outside.rows == outside.rows
     added = _CONTINUITY if nothing or certain else 0.0
-    share_inside, variance_inside = _log_share(failed_inside, inside, added)
-    share_outside, variance_outside = _log_share(failed_outside, outside, added)
+    failures = failed_inside.rows + failed_outside.rows
+    failure = (failed_inside.weight + failed_outside.weight) / failures if failures else inside.weight / inside.rows
+    share_inside, variance_inside = _log_share(failed_inside, inside, added, failure)
+    share_outside, variance_outside = _log_share(failed_outside, outside, added, failure)
     return share_inside - share_outside, math.sqrt(variance_inside + variance_outside)
 
 
-def _log_share(failed: Sums, total: Sums, added: float) -> tuple[float, float]:
-    """Return the logarithm of a weighted share, and its variance; ``added`` records more failed, and as many more did not."""
-    weight = total.weight / total.rows  # of a typical record
-    failures = failed.weight + added * weight
-    whole = total.weight + 2 * added * weight
+def _log_share(failed: Sums, total: Sums, added: float, failure: float) -> tuple[float, float]:
+    """Return the logarithm of a weighted share, and its variance; ``added`` records more failed, and as many more did not.
+
+    Each of these weighs what such a record does: a ``failure`` less than a success where only successes are sampled.
+    """
+    sound = total - failed
+    success = sound.weight / sound.rows if sound.rows else failure
+    failures = failed.weight + added * failure
+    whole = total.weight + added * (failure + success)
     share = min(1.0, failures / whole)
-    failed_squares = failed.squares + added * weight**2
-    sound_squares = max(0.0, total.squares - failed.squares) + added * weight**2
+    failed_squares = failed.squares + added * failure**2
+    sound_squares = sound.squares + added * success**2
     variance = (failed_squares * (1 - share) ** 2 + sound_squares * share**2) / failures**2
     return math.log(share), variance
 

@@ -31,9 +31,9 @@ class FailureKind(StrEnum):
 def failure_kind(status: str, error_type: str = "", message: str = "") -> FailureKind:
     """Return the kind of a failure.
 
-    What the exception's type says about authentication comes first, then the record's status ``timeout`` or ``rejected``,
-    then the type again, then an HTTP status code in status, type or message: 401, 403, 407 and 511 are authentication, 408
-    and 504 timeouts, every other 4xx is a rejection. All else is a crash, a ``PermissionError`` of a file too.
+    Authentication comes first, then timeouts, then rejections: each by what the exception's type is called, by the record's
+    status, or by an HTTP status code in status, type or message. 401, 403, 407 and 511 are authentication, 408 and 504
+    timeouts, every other 4xx is a rejection. All else is a crash, a ``PermissionError`` of a file too.
 
     >>> failure_kind("error", "KeyError"), failure_kind("rejected", "PermissionError")
     (<FailureKind.CRASH: 'crash'>, <FailureKind.AUTHENTICATION: 'authentication'>)

@@ -46,7 +46,7 @@ class Sighting:
     """What one window has of a group, by the newest revision of the window.
 
     ``failures`` and ``inferences``, those of the whole window, are weighted; ``rows`` are records. The rest is that of
-    ``FailureGroup``.
+    ``FailureGroup``; of windows before the last ``POINTS_MAX`` that measured failures only counts and versions are known.
     """
 
     window: Window
@@ -132,7 +132,7 @@ class FailureStory:
 
     @property
     def endpoints(self) -> Mapping[str, int]:
-        """Rows by endpoint, over all windows."""
+        """Rows by endpoint, over the last windows."""
         return _summed(each.endpoints for each in self.sightings)
 
     @property

@@ -1,12 +1,15 @@
 """The ledger: what was judged, decided and sent. The only importer of SQLAlchemy and Alembic."""
 
 from retrue.ledger.complaints import News
+from retrue.ledger.erasures import Erasure
 from retrue.ledger.ledger import Ledger
 from retrue.ledger.purges import Receipt, Trace
 from retrue.ledger.values import (
     EXTERNAL,
     Digest,
     DigestItem,
+    IncidentStep,
+    IncidentStory,
     ModelVersion,
     Mute,
     OutboxRow,
@@ -19,6 +22,9 @@ __all__ = [
     "EXTERNAL",
     "Digest",
     "DigestItem",
+    "Erasure",
+    "IncidentStep",
+    "IncidentStory",
     "Ledger",
     "ModelVersion",
     "Mute",

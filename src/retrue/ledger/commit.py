@@ -12,9 +12,12 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from retrue.config import ModelSettings
 from retrue.decide import Render, decide
 from retrue.errors import FencedError
+from retrue.failures.stories import MeasuredFailures
 from retrue.incidents import Standing, breaching, unmeasured
-from retrue.ledger.incidents import load_incidents, load_muted, save_changes
+from retrue.ledger.failure_rows import failure_standing, save_failures
+from retrue.ledger.incidents import load_incidents, load_mutes, save_changes
 from retrue.ledger.models import champion_of
+from retrue.ledger.newest import newest_revisions
 from retrue.ledger.outbox import add_effects
 from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flight, last_as_of
 from retrue.ledger.schema import findings, metrics, revisions, windows
@@ -25,7 +28,10 @@ from retrue.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a run hands in beside its verdict; ``settings`` and ``render`` are for the decision, the rest for the record."""
+    """What a run hands in beside its verdict; ``settings`` and ``render`` are for the decision, the rest for the record.
+
+    ``failures`` is None where the window could not measure them.
+    """
 
     metrics: Mapping[str, float]
     report_dir: str
@@ -33,6 +39,7 @@ class Entry:
     flow_run_url: str
     settings: ModelSettings
     render: Render
+    failures: MeasuredFailures | None
 
     def __post_init__(self) -> None:
         bad = [name for name, value in self.metrics.items() if math.isnan(value)]
@@ -80,37 +87,36 @@ def write_revision(connection: Connection, verdict: Verdict, window_id: int, ent
     decision = decide(
         verdict,
         revision=number,
-        standing=_standing(connection, verdict, window_id, now),
+        standing=_standing(connection, verdict, window_id, entry.failures, now),
         settings=entry.settings,
         render=entry.render,
         now=now,
     )
     revision = _insert(connection, verdict, decision, window_id, number, entry, now)
-    save_changes(connection, decision.changes, revision)
+    save_failures(connection, verdict.window, revision, entry.failures)
+    save_changes(connection, decision.changes, revision, now)
     if decision.retrain is not None:
         add_request(connection, decision.retrain, revision, now)
     add_effects(connection, model, (*_own_effects(verdict, revision, number), *decision.effects), now)
     return revision
 
 
-def newest_revisions(model: str) -> tuple[object, ...]:
-    """Return the conditions that pick the newest revision of each window of a model, on windows joined with revisions."""
-    other = revisions.alias("other")
-    newest = select(func.max(other.c.number)).where(other.c.window_id == windows.c.id).scalar_subquery()
-    return (windows.c.model == model, revisions.c.number == newest)
-
-
-def _standing(connection: Connection, verdict: Verdict, window_id: int, now: datetime) -> Standing:
+def _standing(
+    connection: Connection, verdict: Verdict, window_id: int, measured: MeasuredFailures | None, now: datetime
+) -> Standing:
     window, model = verdict.window, verdict.window.model
     judged = select(windows.c.end_at, revisions.c.unmeasured).join_from(windows, revisions)
-    newest = judged.where(*newest_revisions(model), windows.c.id != window_id)  # type: ignore[arg-type]
+    newest = judged.where(*newest_revisions(model), windows.c.id != window_id)
     last = connection.execute(newest.order_by(windows.c.end_at.desc()).limit(1)).first()
     newer = connection.execute(newest.where(windows.c.start_at > window.start)).all()
+    muted, until_escalation = load_mutes(connection, model, now)
     return Standing(
         newest_end=last.end_at if last else None,
         newer_unmeasured=tuple({frozenset(row.unmeasured) for row in newer}),
         incidents=load_incidents(connection, model, breaching(verdict)),
-        muted=load_muted(connection, model, now),
+        failures=failure_standing(connection, window, measured),
+        muted=muted,
+        muted_until_escalation=until_escalation,
         champion=champion_of(connection, model),
         open_request=in_flight(connection, model),
         last_as_of=last_as_of(connection, model),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
 
 from retrue.errors import LedgerError
-from retrue.ledger.schema import incident_changes, incidents, mutes
+from retrue.incidents import breaching
+from retrue.ledger.outbox import read_row
+from retrue.ledger.schema import incident_changes, incidents, mutes, outbox, revisions, windows
 from retrue.ledger.store import Store
-from retrue.ledger.values import Mute
-from retrue.results import Incident, IncidentChange, Severity
+from retrue.ledger.values import VERDICT, IncidentStep, IncidentStory, Mute, OutboxRow
+from retrue.results import Change, Incident, IncidentChange, Severity
+from retrue.windows import Window
 
 
 class Incidents:
@@ -57,13 +60,20 @@ class Incidents:
             connection.execute(update(incidents).where(incidents.c.fingerprint == incident.fingerprint).values(taken))
             return _find(connection, incident.fingerprint)
 
-    def mute(self, fingerprint: str, *, until: datetime, reason: str, by: str, now: datetime) -> Mute:
-        """Send no messages about an incident before ``until``; it goes on being recorded.
+    def mute(self, fingerprint: str, *, until: datetime | None, reason: str, by: str, now: datetime) -> Mute:
+        """Send no messages about an incident before ``until``, or until it escalates; it goes on being recorded.
+
+        Args:
+            fingerprint: Of the incident.
+            until: When it ends; None for when the incident becomes graver or its failure group escalates.
+            reason: Why, for the record.
+            by: Who says so.
+            now: The present.
 
         Raises:
             LedgerError: There is no such incident, ``until`` has passed, or the reason or the author is missing.
         """
-        if until <= now:
+        if until is not None and until <= now:
             raise LedgerError(f"a mute ends in the future, not at {until:%Y-%m-%d %H:%M %Z}")
         if not reason.strip() or not by.strip():
             raise LedgerError("a mute needs a reason and an author")
@@ -90,14 +100,30 @@ class Incidents:
             connection.execute(delete(mutes).where(mutes.c.fingerprint == full))
 
     def mutes(self, now: datetime, *, model: str | None = None) -> tuple[Mute, ...]:
-        """Return the mutes in force, the one that ends first first."""
-        wanted = select(mutes).join(incidents).where(mutes.c.until > now).order_by(mutes.c.until)
+        """Return the mutes in force, the one that ends first first and those without a date last."""
+        wanted = select(mutes).join(incidents).where(_lasts(now)).order_by(mutes.c.until.is_(None), mutes.c.until)
         with self._store.read() as connection:
             rows = connection.execute(wanted.where(incidents.c.model == model) if model else wanted).all()
-        return tuple(
-            Mute(fingerprint=row.fingerprint, until=row.until, reason=row.reason, by=row.muted_by, at=row.muted_at)
-            for row in rows
-        )
+        return tuple(map(_read_mute, rows))
+
+    def tell(self, fingerprint: str) -> IncidentStory:
+        """Return everything the ledger has of an incident.
+
+        Raises:
+            LedgerError: No or more than one fingerprint begins like this.
+        """
+        with self._store.read() as connection:
+            incident = _find(connection, fingerprint)
+            mine = select(mutes).where(mutes.c.fingerprint == incident.fingerprint).order_by(mutes.c.muted_at)
+            row = connection.execute(select(incidents).where(incidents.c.fingerprint == incident.fingerprint)).one()
+            return IncidentStory(
+                incident=incident,
+                acknowledged_by=row.acknowledged_by if incident.state == "acknowledged" else None,
+                acknowledged_at=row.acknowledged_at if incident.state == "acknowledged" else None,
+                mutes=tuple(map(_read_mute, connection.execute(mine))),
+                steps=tuple(_steps(connection, incident)),
+                messages=tuple(_messages(connection, incident)),
+            )
 
 
 # ---------------------------------------------------------------- inside a transaction
@@ -110,17 +136,21 @@ def load_incidents(connection: Connection, model: str, fingerprints: Collection[
     return tuple(map(_read, rows))
 
 
-def load_muted(connection: Connection, model: str, now: datetime) -> dict[str, datetime]:
-    """Return until when each muted incident of a model stays so."""
-    wanted = select(mutes.c.fingerprint, mutes.c.until).join(incidents)
-    rows = connection.execute(wanted.where(incidents.c.model == model, mutes.c.until > now).order_by(mutes.c.until))
-    return {row.fingerprint: row.until for row in rows}
+def load_mutes(connection: Connection, model: str, now: datetime) -> tuple[dict[str, datetime], frozenset[str]]:
+    """Return until when each muted incident of a model stays so, and those that stay so until they escalate."""
+    wanted = select(mutes.c.fingerprint, mutes.c.until).join(incidents).where(incidents.c.model == model, _lasts(now))
+    rows = connection.execute(wanted.order_by(mutes.c.until)).all()
+    dated = {row.fingerprint: row.until for row in rows if row.until is not None}
+    return dated, frozenset(row.fingerprint for row in rows if row.until is None)
 
 
-def save_changes(connection: Connection, changes: Iterable[IncidentChange], revision: int) -> None:
-    """Write incidents as they are after a revision, and what it changed."""
+def save_changes(connection: Connection, changes: Iterable[IncidentChange], revision: int, now: datetime) -> None:
+    """Write incidents as they are after a revision, and what it changed; what escalated ends its mutes that waited for it."""
     for change in changes:
         incident = change.incident
+        if change.escalated:
+            waiting = and_(mutes.c.fingerprint == incident.fingerprint, mutes.c.until.is_(None))
+            connection.execute(update(mutes).where(waiting).values(until=now))
         row = _columns(incident)
         mine = incidents.c.fingerprint == incident.fingerprint
         if connection.execute(update(incidents).where(mine).values(row)).rowcount == 0:
@@ -133,6 +163,36 @@ def save_changes(connection: Connection, changes: Iterable[IncidentChange], revi
             "severity": incident.severity.value,
         }
         connection.execute(insert(incident_changes).values(history))
+
+
+def _lasts(now: datetime) -> ColumnElement[bool]:
+    return or_(mutes.c.until.is_(None), mutes.c.until > now)
+
+
+def _steps(connection: Connection, incident: Incident) -> Iterator[IncidentStep]:
+    columns = (incident_changes, revisions.c.number, revisions.c.verdict, windows.c.start_at, windows.c.end_at)
+    chosen = select(*columns).select_from(incident_changes).join(revisions).join(windows)
+    mine = chosen.where(incident_changes.c.fingerprint == incident.fingerprint)
+    for row in connection.execute(mine.order_by(windows.c.start_at, revisions.c.number)):
+        window = Window(model=incident.model, start=row.start_at, end=row.end_at)
+        found = breaching(VERDICT.validate_python(row.verdict)).get(incident.fingerprint)
+        yield IncidentStep(
+            window=window,
+            revision=row.number,
+            change=Change(row.change),
+            severity=Severity(row.severity),
+            episode=row.episode,
+            value=found.value if found else "",
+            message=found.message if found else "",
+        )
+
+
+def _messages(connection: Connection, incident: Incident) -> Iterator[OutboxRow]:
+    """Yield what was sent about an incident, oldest first; purges drop what is old."""
+    notices = select(outbox).where(outbox.c.model == incident.model, outbox.c.kind == "notify").order_by(outbox.c.id)
+    for row in connection.execute(notices):
+        if incident.fingerprint in row.payload.get("incidents", ()):
+            yield read_row(row, attempts=row.attempts)
 
 
 def _find(connection: Connection, fingerprint: str) -> Incident:
@@ -179,3 +239,7 @@ def _read(row: Row[tuple[object, ...]]) -> Incident:
         flapping=row.flapping,
         told=tuple(row.told),
     )
+
+
+def _read_mute(row: Row[tuple[object, ...]]) -> Mute:
+    return Mute(fingerprint=row.fingerprint, until=row.until, reason=row.reason, by=row.muted_by, at=row.muted_at)

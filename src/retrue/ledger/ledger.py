@@ -13,11 +13,15 @@ from sqlalchemy import Connection, Row, Select, select
 from retrue.config import ModelSettings
 from retrue.decide import Render
 from retrue.errors import LedgerError
-from retrue.ledger.commit import Entry, check_token, claim_window, newest_revisions, write_revision
+from retrue.failures.stories import MeasuredFailures
+from retrue.ledger.commit import Entry, check_token, claim_window, write_revision
 from retrue.ledger.complaints import Complaints
 from retrue.ledger.digests import Digests
+from retrue.ledger.erasures import Erasures
+from retrue.ledger.failures import Failures
 from retrue.ledger.incidents import Incidents
 from retrue.ledger.models import Models
+from retrue.ledger.newest import newest_revisions
 from retrue.ledger.outbox import Outbox
 from retrue.ledger.purges import Purges
 from retrue.ledger.requests import RetrainRequests
@@ -38,12 +42,14 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.incidents = Incidents(store)
+        self.failures = Failures(store)
         self.outbox = Outbox(store)
         self.requests = RetrainRequests(store)
         self.models = Models(store)
         self.digests = Digests(store)
         self.complaints = Complaints(store)
         self.purges = Purges(store)
+        self.erasures = Erasures(store)
 
     @classmethod
     def open(cls, url: str, *, root: Path) -> Self:
@@ -92,6 +98,7 @@ class Ledger:
         settings: ModelSettings,
         render: Render,
         now: datetime,
+        failures: MeasuredFailures | None = None,
     ) -> Revision:
         """Write a verdict with all that follows: findings, incidents, a retraining request and the effects to carry out.
 
@@ -105,6 +112,7 @@ class Ledger:
             settings: Receivers, repeats and the retraining rules.
             render: Makes the text of messages.
             now: When it was judged.
+            failures: Its failure groups, None where the window could not measure failures.
 
         Raises:
             FencedError: Another run has claimed the window since; nothing was written.
@@ -117,6 +125,7 @@ class Ledger:
             flow_run_url=flow_run_url,
             settings=settings,
             render=render,
+            failures=failures,
         )
         with self._store.write(verdict.window.model) as connection:
             window_id = check_token(connection, verdict.window, token)
@@ -150,7 +159,7 @@ class Ledger:
             limit: How many windows.
             before: Only windows that start before this.
         """
-        chosen = _joined().where(*newest_revisions(model))  # type: ignore[arg-type]
+        chosen = _joined().where(*newest_revisions(model))
         if before is not None:
             chosen = chosen.where(windows.c.start_at < before)
         with self._store.read() as connection:

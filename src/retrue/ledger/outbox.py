@@ -93,7 +93,7 @@ class Outbox:
                 "attempts": outbox.c.attempts + 1,
             }
             connection.execute(update(outbox).where(outbox.c.id.in_([row.id for row in rows])).values(lease))
-            return tuple(_read(row, attempts=row.attempts + 1) for row in rows)
+            return tuple(read_row(row, attempts=row.attempts + 1) for row in rows)
 
     def mark_done(self, row: OutboxRow, result: Mapping[str, object], now: datetime) -> None:
         """Record that an effect was carried out; a ``record``'s ``mlflow_run_id`` goes into its revision.
@@ -151,7 +151,7 @@ class Outbox:
         conditions = [column == value for column, value in wanted.items() if value is not None]
         with self._store.read() as connection:
             found = connection.execute(select(outbox).where(*conditions).order_by(outbox.c.id)).all()
-        return tuple(_read(row, attempts=row.attempts) for row in found)
+        return tuple(read_row(row, attempts=row.attempts) for row in found)
 
 
 def _due(now: datetime, due_by: datetime, kinds: Collection[str] | None, limit: int) -> Select[tuple[object, ...]]:
@@ -176,7 +176,8 @@ def _due(now: datetime, due_by: datetime, kinds: Collection[str] | None, limit: 
     )
 
 
-def _read(row: Row[tuple[object, ...]], *, attempts: int) -> OutboxRow:
+def read_row(row: Row[tuple[object, ...]], *, attempts: int) -> OutboxRow:
+    """Return an effect as others see it."""
     return OutboxRow(
         id=row.id,
         model=row.model,

@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"  # the newest migration
+HEAD = "0004"  # the newest migration
 VERSION_TABLE = "retrue_version"
 IN_FLIGHT = text("state IN ('open', 'claimed')")
 UNRESOLVED = text("resolved_at IS NULL")
@@ -76,8 +76,8 @@ metadata = MetaData(
 )
 
 
-def _model() -> Column[str]:
-    return Column("model", String(64), ForeignKey("retrue_models.name"), nullable=False)
+def _model(*, primary_key: bool = False) -> Column[str]:
+    return Column("model", String(64), ForeignKey("retrue_models.name"), nullable=False, primary_key=primary_key)
 
 
 models = Table(
@@ -180,12 +180,52 @@ incident_changes = Table(
     Column("severity", String(16), nullable=False),
 )
 
+failure_groups = Table(
+    "retrue_failure_groups",
+    metadata,
+    _model(primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("title", SafeText, nullable=False),
+    Column("error_type", SafeText, nullable=False),
+    Column("message", SafeText, nullable=False),
+    Column("frames", JSON, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("kind", SafeText, nullable=False),
+    Column("described_window", UtcTime, nullable=False),  # the newest window with it: its text is the one kept
+)
+
+failure_windows = Table(
+    "retrue_failure_windows",
+    metadata,
+    Column("revision_id", Integer, ForeignKey("retrue_revisions.id"), primary_key=True),
+    Column("inferences", Double, nullable=False),
+)
+
+failure_counts = Table(
+    "retrue_failure_counts",
+    metadata,
+    Column("revision_id", Integer, ForeignKey("retrue_revisions.id"), primary_key=True),
+    Column("group_id", String(64), primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("failures", Double, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("first_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("endpoints", JSON, nullable=False),
+    Column("histogram", JSON, nullable=False),
+    Column("samples", JSON, nullable=False),
+    Column("traces", JSON, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Index("ix_retrue_failure_counts_group_id", "group_id"),
+)
+
 mutes = Table(
     "retrue_mutes",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("fingerprint", String(32), ForeignKey("retrue_incidents.fingerprint"), nullable=False),
-    Column("until", UtcTime, nullable=False),
+    Column("until", UtcTime),  # empty while it lasts until the incident escalates
     Column("reason", SafeText, nullable=False),
     Column("muted_by", SafeText, nullable=False),
     Column("muted_at", UtcTime, nullable=False),
@@ -303,4 +343,26 @@ purges = Table(
     Column("planned", JSON, nullable=False),
     Column("removed", JSON, nullable=False),
     Column("oldest_kept", JSON, nullable=False),
+)
+
+erasures = Table(
+    "retrue_erasures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _model(),
+    Column("salt", String(64), nullable=False),
+    Column("columns", JSON, nullable=False),
+    Column("subjects", JSON, nullable=False),  # salted digests, never what a subject is called
+    Column("asked_by", SafeText, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("removed", JSON, nullable=False),
+    Column("left", JSON, nullable=False),
+)
+
+tombstones = Table(
+    "retrue_tombstones",
+    metadata,
+    Column("erasure_id", Integer, ForeignKey("retrue_erasures.id"), primary_key=True),
+    Column("digest", String(64), primary_key=True),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,14 @@ class Store:
             if model is not None:
                 _lock(connection, check_name(model))
             yield connection
+
+    def compact(self) -> None:
+        """Have SQLite write its file anew, so that no byte of what was deleted stays in it or in its log."""
+        if self._reader.dialect.name != "sqlite":
+            return
+        with _translated(self._reader.url), closing(self._reader.raw_connection()) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from retrue.findings import LABELS_COVERAGE
-from retrue.results import Decision, RetrainCause, Verdict
+from retrue.results import Change, Decision, Incident, RetrainCause, Severity, Verdict
 from retrue.windows import Window
 
 VERDICT = TypeAdapter(Verdict)
@@ -55,10 +55,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mute:
-    """A person's order to send no messages about an incident before ``until``."""
+    """A person's order to send no messages about an incident before ``until``; None lasts until the incident escalates."""
 
     fingerprint: str
-    until: datetime
+    until: datetime | None
     reason: str
     by: str
     at: datetime
@@ -79,6 +79,31 @@ class OutboxRow:
     next_attempt_at: datetime
     error: str
     result: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentStep:
+    """What one revision of a window did to an incident; ``value`` and ``message`` are empty where it has no such finding."""
+
+    window: Window
+    revision: int
+    change: Change
+    severity: Severity
+    episode: int
+    value: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentStory:
+    """Everything the ledger has of an incident: its steps and messages oldest first, and all mutes, also those that ended."""
+
+    incident: Incident
+    acknowledged_by: str | None
+    acknowledged_at: datetime | None
+    mutes: tuple[Mute, ...]
+    steps: tuple[IncidentStep, ...]
+    messages: tuple[OutboxRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,9 +204,12 @@ def parse_header(value: object) -> Header | None:
     if not isinstance(value, dict):
         return None
     try:
-        return Header(**{name: value[name] for name in Header.__slots__})
+        header = Header(**{name: value[name] for name in Header.__slots__})
     except KeyError:
         return None
+    texts = (header.kind, header.model, header.boot, header.model_version or "")
+    numbers = (header.pid, header.number, header.opened_at)
+    return header if _all_are(str, texts) and _all_are(int, numbers) else None
 
 
 def parse_footer(value: Mapping[str, Any]) -> Footer | None:
@@ -215,9 +218,15 @@ def parse_footer(value: Mapping[str, Any]) -> Footer | None:
         return None
     try:
         footer = Footer(**{name: value[name] for name in Footer.__slots__})
-        return replace(footer, runs=tuple(Run(*run) for run in footer.runs))
-    except (KeyError, TypeError):
+        footer = replace(footer, runs=tuple(Run(*run) for run in footer.runs))
+        numbers = (footer.records, footer.begins, footer.ends, *footer.counts.values())
+    except (KeyError, TypeError, AttributeError):
         return None
+    return footer if _all_are(int, (*numbers, *(number for run in footer.runs for number in run))) else None
+
+
+def _all_are(kind: type, values: Iterable[object]) -> bool:
+    return all(type(value) is kind for value in values)
 
 
 def footer_of(runs: Runs, *, records: int, begins: int, ends: int, counts: Mapping[str, int]) -> Footer | None:

@@ -1,4 +1,4 @@
-"""A line chart as inline SVG: no script, no font, nothing fetched. Pure."""
+"""Line charts as inline SVG: no script, no font, nothing fetched. Pure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ class ChartPoint:
     joined: bool = True
     mark: str = ""
     tone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One line of several in a chart, all at the same times; ``limit`` is its own threshold."""
+
+    name: str
+    points: Sequence[ChartPoint]
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +93,43 @@ def line_chart(
         *(_line(scale, run) for run in _runs(points, with_band=False)),
         *_dots(scale, points, shown),
     ]
+    return _svg(title, parts)
+
+
+def lines_chart(title: str, series: Sequence[Series], *, shown: Callable[[float], str]) -> str:
+    """Return an ``<svg>`` element of several lines from zero on, '' where none has a value.
+
+    The n-th line has the CSS class ``s<n>``, from 1. Series without any value have none, but keep their number.
+    """
+    drawn = [(number, each) for number, each in enumerate(series, 1) if any(_there(p.value) for p in each.points)]
+    if not drawn:
+        return ""
+    limits = [each.limit for _, each in drawn if _there(each.limit)]
+    values = [point.value for _, each in drawn for point in each.points if _there(point.value)]
+    everything = [point for _, each in drawn for point in each.points if _there(point.value)]
+    first = drawn[0][1].points
+    scale = _Scale(first[0].at, first[-1].at, *_domain([*values, *limits], from_zero=True))
+    parts = [
+        *_ticks(scale, first, sorted(point.value or 0.0 for point in everything), shown),
+        *_marks(scale, first),
+        *(
+            part
+            for number, each in drawn
+            for part in _limit(scale, each.limit, shown, name=each.name, kind=f"s{number}")
+        ),
+        *(part for number, each in drawn for part in _series(scale, each, f"s{number}", shown)),
+    ]
+    return _svg(title, parts)
+
+
+def _svg(title: str, parts: Sequence[str]) -> str:
     name = escape(visible(title))
     return f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+
+
+def _series(scale: _Scale, series: Series, kind: str, shown: Callable[[float], str]) -> Iterator[str]:
+    yield from (_line(scale, run, kind) for run in _runs(series.points, with_band=False))
+    yield from _dots(scale, series.points, shown, kind=kind, name=f"{series.name}, ")
 
 
 def _there(value: float | None) -> bool:
@@ -105,13 +149,20 @@ def _domain(values: Sequence[float | None], *, from_zero: bool) -> tuple[float, 
 
 
 def _axis(scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], str]) -> Iterator[str]:
-    values = [point.value for point in points if point.value is not None and math.isfinite(point.value)]
+    values = sorted(point.value for point in points if point.value is not None and math.isfinite(point.value))
+    yield from _ticks(scale, points, values, shown)
+
+
+def _ticks(
+    scale: _Scale, points: Sequence[ChartPoint], values: Sequence[float], shown: Callable[[float], str]
+) -> Iterator[str]:
+    """Draw the frame with the least and the largest of the ordered values beside it, and the first and last time below."""
     for y in (scale.y(scale.least), scale.y(scale.most)):
         yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
-    low = scale.least if scale.least == 0 else min(values)
+    low = scale.least if scale.least == 0 else values[0]
     yield _text(_LEFT - 6, scale.y(low) + 3.5, shown(low), "end")
-    if scale.y(low) - scale.y(max(values)) >= _LABEL_HEIGHT:
-        yield _text(_LEFT - 6, scale.y(max(values)) + 3.5, shown(max(values)), "end")
+    if scale.y(low) - scale.y(values[-1]) >= _LABEL_HEIGHT:
+        yield _text(_LEFT - 6, scale.y(values[-1]) + 3.5, shown(values[-1]), "end")
     yield _text(_LEFT, HEIGHT - 5, points[0].label, "start")
     if len(points) > 1:
         yield _text(WIDTH - _RIGHT, HEIGHT - 5, points[-1].label, "end")
@@ -128,11 +179,13 @@ def _marks(scale: _Scale, points: Sequence[ChartPoint]) -> Iterator[str]:
             )
 
 
-def _limit(scale: _Scale, limit: float | None, shown: Callable[[float], str]) -> Iterator[str]:
+def _limit(
+    scale: _Scale, limit: float | None, shown: Callable[[float], str], *, name: str = "", kind: str = ""
+) -> Iterator[str]:
     if limit is not None and math.isfinite(limit):
         y = scale.y(limit)
-        yield f'<line class="limit" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
-        yield _text(_LEFT + 4, y - 4, f"limit {shown(limit)}", "start", "limit-text")
+        yield f'<line class="{f"limit {kind}".strip()}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
+        yield _text(_LEFT + 4, y - 4, f"{name} limit {shown(limit)}".strip(), "start", "limit-text")
 
 
 def _runs(points: Sequence[ChartPoint], *, with_band: bool) -> list[list[ChartPoint]]:
@@ -147,9 +200,9 @@ def _runs(points: Sequence[ChartPoint], *, with_band: bool) -> list[list[ChartPo
     return [run for run in runs if len(run) > 1]
 
 
-def _line(scale: _Scale, run: Sequence[ChartPoint]) -> str:
+def _line(scale: _Scale, run: Sequence[ChartPoint], kind: str = "") -> str:
     path = " ".join(f"{scale.x(point.at)},{scale.y(point.value or 0.0)}" for point in run)
-    return f'<polyline class="line" points="{path}"/>'
+    return f'<polyline class="{f"line {kind}".strip()}" points="{path}"/>'
 
 
 def _band(scale: _Scale, run: Sequence[ChartPoint]) -> str:
@@ -158,7 +211,9 @@ def _band(scale: _Scale, run: Sequence[ChartPoint]) -> str:
     return f'<polygon class="band" points="{" ".join([*upper, *lower])}"/>'
 
 
-def _dots(scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], str]) -> Iterator[str]:
+def _dots(
+    scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], str], *, kind: str = "", name: str = ""
+) -> Iterator[str]:
     alone = {id(run[0]) for run in [points[-1:]] if run}
     lonely = _lonely(points)
     for point in points:
@@ -166,10 +221,10 @@ def _dots(scale: _Scale, points: Sequence[ChartPoint], shown: Callable[[float], 
             continue
         last = id(point) in alone
         if len(points) <= _DOTS_MAX or last or id(point) in lonely or point.tone:
-            title = f"<title>{escape(visible(point.label))}: {escape(shown(point.value))}</title>"
+            title = f"<title>{escape(visible(name + point.label))}: {escape(shown(point.value))}</title>"
             radius = 4 if last else 2.6
             place = f'cx="{scale.x(point.at)}" cy="{scale.y(point.value)}" r="{radius}"'
-            yield f'<circle class="dot {escape(point.tone)}" {place}>{title}</circle>'
+            yield f'<circle class="dot {escape(kind or point.tone)}" {place}>{title}</circle>'
 
 
 def _lonely(points: Sequence[ChartPoint]) -> frozenset[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from retrue.results import Interval, Measurements
+from retrue.results import Interval, Measurements, SystemHealth
 from retrue.windows import Window
 
 
@@ -63,6 +63,39 @@ def number(value: float) -> str:
     ('80', '1,040', '48.91', '0.0001234', '2.5e+15')
     """
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def dollars(value: float) -> str:
+    """Write an amount of US dollars.
+
+    >>> dollars(1234.5), dollars(0.4567), dollars(0.00012)
+    ('$1,234.50', '$0.457', '$0.00012')
+    """
+    return f"${value:,.2f}" if value >= 1 or not value else f"${value:.3g}"
+
+
+def tokens(value: float) -> str:
+    """Write a number of tokens, a large one in thousands, millions or billions.
+
+    >>> tokens(950), tokens(12_345), tokens(2_345_678)
+    ('950', '12.3 k', '2.35 M')
+    """
+    for size, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+def size(value: float) -> str:
+    """Write a number of bytes, a large one in thousands or more.
+
+    >>> size(950), size(12_345), size(2_345_678)
+    ('950 B', '12.3 kB', '2.35 MB')
+    """
+    for unit_bytes, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= unit_bytes:
+            return f"{value / unit_bytes:.3g} {unit}"
+    return f"{value:.0f} B"
 
 
 def interval(found: Interval) -> str:
@@ -126,10 +159,30 @@ def _system(measurements: Measurements) -> Iterator[Figure]:
     system = measurements.system
     if system is not None:
         if system.error_share is not None:
-            yield Figure(label="Failed inferences", value=share(system.error_share))
+            kinds = sorted(system.error_shares.items(), key=lambda item: -item[1])
+            note = ", ".join(f"{name} {share(value)}" for name, value in kinds if value)
+            yield Figure(label="Failed inferences", value=share(system.error_share), note=note)
         if "p95" in system.latency_ms:
             others = (
                 f"{name} {number(system.latency_ms[name])}" for name in ("p50", "p99") if name in system.latency_ms
             )
             value = f"{number(system.latency_ms['p95'])} ms"
             yield Figure(label="Latency p95", value=value, note=", ".join(others))
+        if "p95" in system.request_bytes:
+            note = f"p50 {size(system.request_bytes['p50'])}" if "p50" in system.request_bytes else ""
+            yield Figure(label="Request size p95", value=size(system.request_bytes["p95"]), note=note)
+        yield from _spent(system)
+
+
+def _spent(system: SystemHealth) -> Iterator[Figure]:
+    if system.cost_usd is not None:
+        each = system.cost_usd_per_1k
+        note = "" if each is None else f"{dollars(each)} per 1,000 inferences"
+        yield Figure(label="Cost", value=dollars(system.cost_usd), note=note)
+    ways = {"in": system.input_tokens, "out": system.output_tokens}
+    known = {way: value for way, value in ways.items() if value is not None}
+    if known:
+        mean = system.output_tokens_per_inference
+        note = "" if mean is None else f"{number(mean)} out per inference"
+        value = ", ".join(f"{tokens(value)} {way}" for way, value in known.items())
+        yield Figure(label="Tokens", value=value, note=note)

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from retrue.failures.stories import FailureStory
+from retrue.recorded import metrics_of
 from retrue.reports.escape import escape_cell, escape_markdown
-from retrue.reports.figures import key_figures, span
-from retrue.results import Measurements, Outcome, Verdict
+from retrue.reports.failures import failure_markdown
+from retrue.reports.figures import dollars, key_figures, number, share, span
+from retrue.reports.served import served_markdown
+from retrue.reports.sparkline import text_sparkline
+from retrue.results import HistoryPoint, Measurements, Outcome, Verdict
 
 FINDINGS_MAX = 100  # rows; the report has all
+TREND_WINDOWS = 24
+_TRENDS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "system.error_share": ("Failed inferences", share),
+    "system.latency_ms.p50": ("Latency p50, ms", number),
+    "system.latency_ms.p95": ("Latency p95, ms", number),
+    "system.latency_ms.p99": ("Latency p99, ms", number),
+    "system.cost_usd_per_1k": ("Cost per 1,000 inferences", dollars),
+}
 
 
-def render_markdown(verdict: Verdict, measurements: Measurements) -> str:
-    """Return the verdict, its findings and the key figures as Markdown in which no name is markup."""
-    return "\n".join([*_heading(verdict), *_findings(verdict), *_figures(measurements)]) + "\n"
+def render_markdown(
+    verdict: Verdict,
+    measurements: Measurements,
+    history: Sequence[HistoryPoint] = (),
+    *,
+    stories: Sequence[FailureStory] = (),
+) -> str:
+    """Return the verdict, its findings, the key figures, failures and trends as Markdown in which no name is markup.
+
+    The arguments are those of ``render_summary``.
+    """
+    lines = (
+        *_heading(verdict),
+        *_findings(verdict),
+        *_figures(measurements),
+        *failure_markdown(stories, measurements.system),
+        *served_markdown(measurements.system),
+        *_trends(verdict, measurements, history),
+    )
+    return "\n".join(lines) + "\n"
 
 
 def finding_rows(verdict: Verdict) -> list[dict[str, str]]:
@@ -60,3 +90,22 @@ def _figures(measurements: Measurements) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for figure in key_figures(measurements):
         yield f"| {' | '.join(escape_markdown(cell) for cell in (figure.label, figure.value, figure.note))} |"
+
+
+def _trends(verdict: Verdict, measurements: Measurements, history: Sequence[HistoryPoint]) -> Iterator[str]:
+    """Yield what the last windows came to, from zero, as a line of blocks each."""
+    before = sorted(
+        (each for each in history if each.window.start < verdict.window.start), key=lambda each: each.window.start
+    )
+    past = [*(each.metrics for each in before[-TREND_WINDOWS + 1 :]), metrics_of(measurements, verdict)]
+    series = {name: [metrics.get(name) for metrics in past] for name in _TRENDS}
+    there = {name: values for name, values in series.items() if any(values)}
+    if len(past) < 2 or not there:
+        return
+    yield ""
+    yield f"| over {len(past)} windows | | now |"
+    yield "| --- | --- | ---: |"
+    for name, values in there.items():
+        title, shown = _TRENDS[name]
+        now = "not measured" if values[-1] is None else shown(values[-1])
+        yield f"| {escape_markdown(title)} | {text_sparkline(values)} | {escape_markdown(now)} |"

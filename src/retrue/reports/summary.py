@@ -1,4 +1,4 @@
-"""``summary.html``: what a person reads first. Verdict, findings, key figures, and the model's life as charts. Pure."""
+"""``summary.html``: what a person reads first. Verdict, findings, key figures, failures, the model's life as charts. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from retrue.failures.stories import FailureStory
 from retrue.recorded import metrics_of
-from retrue.reports.charts import ChartPoint, line_chart
-from retrue.reports.figures import count, day, key_figures, metric, share, span
+from retrue.reports.charts import ChartPoint, Series, line_chart, lines_chart
+from retrue.reports.failures import failure_section
+from retrue.reports.figures import count, day, dollars, key_figures, metric, number, share, span, tokens
 from retrue.reports.page import render, verdict_line
+from retrue.reports.served import comparisons, side_by_side
 from retrue.results import ColumnDrift, HistoryPoint, Measurements, Outcome, Verdict
 from retrue.windows import Window
 
@@ -18,13 +21,22 @@ DRIFT_ROWS_MAX = 15
 RECENT_MAX = 10
 
 
+_LINES: tuple[tuple[str, Mapping[str, str], Callable[[float], str]], ...] = (
+    ("Latency, ms", {name: f"system.latency_ms.{name}" for name in ("p50", "p95", "p99")}, number),
+    ("Cost per 1,000 inferences", {"cost": "system.cost_usd_per_1k"}, dollars),
+    ("Tokens", {"in": "system.input_tokens", "out": "system.output_tokens"}, tokens),
+)
+"""Charts with their lines by name, each with its recorded metric."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One drawn chart with its heading and its newest value."""
+    """One drawn chart with its heading and its newest value; ``keys`` are names and newest values of its lines, if several."""
 
     title: str
     now: str
     svg: Markup
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ def render_summary(
     history: Sequence[HistoryPoint],
     *,
     limits: Mapping[str, float] | None = None,
+    stories: Sequence[FailureStory] = (),
 ) -> str:
     """Return the page of one window.
 
@@ -49,6 +62,7 @@ def render_summary(
         measurements: What it was judged on.
         history: Other windows of the model, in any order; this window's own point, if among them, is replaced.
         limits: Thresholds to draw, by metric name as recorded, such as ``performance.roc_auc.realised``.
+        stories: The failure groups that matter for the window, from ``Ledger.failures.tell``.
 
     Returns:
         A self-contained HTML document, made for a pane of 640 px. The same arguments give the same bytes.
@@ -65,6 +79,10 @@ def render_summary(
         line=verdict_line(verdict),
         span=span(verdict.window),
         figures=key_figures(measurements),
+        failures=failure_section(stories, measurements.system),
+        titles={each.id: each.text.title for each in stories},
+        side_by_side=side_by_side(measurements.system),
+        comparison=comparisons(measurements.system),
         charts=list(_charts(past, judged, limits or {})),
         drifted=_shown_drift(drifted),
         more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),
@@ -96,8 +114,24 @@ def _judged_metric(measurements: Measurements, past: Sequence[_Past]) -> str | N
 
 
 def _charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, float]) -> Iterator[Chart]:
-    if len(past) < 2:
-        return
+    if len(past) >= 2:
+        yield from _single_charts(past, judged, limits)
+        yield from _line_charts(past, limits)
+
+
+def _line_charts(past: Sequence[_Past], limits: Mapping[str, float]) -> Iterator[Chart]:
+    """Yield charts of several lines, and of what not every model has."""
+    for title, names, shown in _LINES:
+        series = [Series(name=key, points=_points(past, name), limit=limits.get(name)) for key, name in names.items()]
+        drawn = lines_chart(title, series, shown=shown)
+        if drawn:
+            newest = ((each.name, each.points[-1].value) for each in series)
+            keys = tuple((name, "not measured" if value is None else shown(value)) for name, value in newest)
+            only = keys[0][1] if len(keys) == 1 else ""
+            yield Chart(title=title, now=only, svg=Markup(drawn), keys=keys if len(keys) > 1 else ())  # noqa: S704 - charts escape
+
+
+def _single_charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, float]) -> Iterator[Chart]:
     wanted: list[tuple[str, str, Callable[[float], str], bool]] = [
         (judged, f"{judged.split('.')[1]} (realised)", metric, False) if judged else ("", "", metric, False),
         ("drift.share", "Share of drifted columns", share, True),
@@ -106,11 +140,15 @@ def _charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, floa
         ("quality.success_share", "Expectations met", share, False),
     ]
     for name, title, shown, from_zero in wanted:
-        points = [_point(each, before, name) for before, each in zip([None, *past], past, strict=False)]
+        points = _points(past, name)
         drawn = line_chart(title, points, shown=shown, limit=limits.get(name), from_zero=from_zero)
         if drawn:
             newest = points[-1].value
             yield Chart(title=title, now="not measured" if newest is None else shown(newest), svg=Markup(drawn))  # noqa: S704 - charts escape
+
+
+def _points(past: Sequence[_Past], name: str) -> list[ChartPoint]:
+    return [_point(each, before, name) for before, each in zip([None, *past], past, strict=False)]
 
 
 def _point(this: _Past, before: _Past | None, name: str) -> ChartPoint:

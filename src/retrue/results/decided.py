@@ -87,10 +87,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentChange:
-    """An incident as it is after a window, and what changed."""
+    """An incident as it is after a window, and what changed; ``escalated`` ends the mutes that wait for it."""
 
     incident: Incident
     change: Change
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

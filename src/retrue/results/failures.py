@@ -14,9 +14,9 @@ HISTOGRAM_BINS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What inputs have in common: ``origin = EWR``, ``visib is missing``, ``distance in [1,000, 2,500)``.
+    """What inputs have in common: ``origin = EWR``, ``visib is missing``, ``distance in [1,000, 2,500)``, ``age >= 90``.
 
-    ``relation`` is ``=``, ``in`` or ``is missing``; ``value`` is text as a person reads it, empty for the last.
+    ``relation`` is ``=``, ``in``, ``<``, ``>=`` or ``is missing``; ``value`` is text as a person reads it, empty for the last.
     """
 
     column: str
@@ -46,7 +46,11 @@ class FailingInput:
         refuse_outside_unit("FailingInput", inside_share=self.inside_share, outside_share=self.outside_share)
 
     def __str__(self) -> str:
-        return f"fails {self.ratio.value:.3g}x more when {' and '.join(map(str, self.conditions))}"
+        where = " and ".join(map(str, self.conditions))
+        if not self.outside_share:
+            return f"fails only when {where}"
+        times = f"{self.ratio.value:.2g}" if self.ratio.value < 100 else f"{self.ratio.value:,.0f}"
+        return f"fails {times}x more when {where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,10 @@ class FailureGroup:
     """Failures of a window that share a fingerprint; ``id`` is the same in every window.
 
     ``message`` is a template without values, ``frames`` the in-app part of the stack, outermost first; ``reasons`` say
-    why these failures are one group. ``rows`` counts records, ``share`` is the weighted share of the window's inferences.
-    ``histogram`` counts rows in ``HISTOGRAM_BINS`` equal parts of the window. ``samples`` are ids of inferences, ``traces``
-    ids of traces, a few of each. ``inputs`` are what these failures have in common, strongest first.
+    why these failures are one group. ``rows`` counts records, ``weight`` the inferences they stand for, ``share`` is their
+    part of the window's. ``versions`` and ``endpoints`` count rows, ``histogram`` counts rows in ``HISTOGRAM_BINS`` equal
+    parts of the window. ``samples`` are ids of inferences, ``traces`` ids of traces, a few of each. ``inputs`` are what
+    these failures have in common, strongest first.
     """
 
     id: str
@@ -73,6 +78,7 @@ class FailureGroup:
     first_at: datetime
     last_at: datetime
     histogram: tuple[int, ...]
+    weight: float = 0.0
     samples: tuple[str, ...] = ()
     traces: tuple[str, ...] = ()
     inputs: tuple[FailingInput, ...] = ()
@@ -85,7 +91,9 @@ class FailureGroup:
 class Served:
     """One model version at one endpoint, beside the others; ``generator`` is the language or image model it called.
 
-    Sums are weighted; what no record has is None, or absent from ``latency_ms``.
+    Sums are weighted; what no record has is None, or absent from ``latency_ms``. ``latency_bounds_ms`` holds the 95 %
+    interval of each percentile. ``effective_rows`` is how many rows of equal weight would say as much about
+    ``error_share``.
     """
 
     model_version: str
@@ -93,11 +101,14 @@ class Served:
     generator: str
     rows: int
     weight: float
-    error_share: float
+    error_share: float | None
+    effective_rows: float = 0.0
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    latency_bounds_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     input_tokens: float | None = None
     output_tokens: float | None = None
     cost_usd: float | None = None
+    cost_usd_per_1k: Interval | None = None
     request_bytes_p50: float | None = None
 
     def __post_init__(self) -> None:
@@ -107,20 +118,32 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemHealth:
-    """Failures, latency, size and cost of a window, weighted; percentiles are of rows that have a value.
+    """Failures, latency, size and cost of a window, or of a part of it, weighted.
 
     ``error_shares`` maps a kind of failure (crash, timeout, authentication, rejected) to its share of all inferences; they
     sum to ``error_share``. ``error_share`` is None where the log has no ``status``: absent is not the same as healthy.
+    Percentiles are of rows that have a value. Sums are None where no row has a value; ``cost_usd_per_1k`` and
+    ``output_tokens_per_inference`` are of inferences that have one. ``inferences`` is the sum of all weights.
+
+    ``endpoints``, ``versions`` and ``generators`` hold the same of each part where there are several of them, the largest
+    first; ``served`` what they come to together. ``inputs`` are what all failures have in common.
     """
 
     error_share: float | None
     latency_ms: Mapping[str, float]
     error_shares: Mapping[str, float] = field(default_factory=dict)
     request_bytes: Mapping[str, float] = field(default_factory=dict)
+    inferences: float = 0.0
     input_tokens: float | None = None
     output_tokens: float | None = None
+    output_tokens_per_inference: float | None = None
     cost_usd: float | None = None
+    cost_usd_per_1k: float | None = None
     served: tuple[Served, ...] = ()
+    endpoints: Mapping[str, SystemHealth] = field(default_factory=dict)
+    versions: Mapping[str, SystemHealth] = field(default_factory=dict)
+    generators: Mapping[str, SystemHealth] = field(default_factory=dict)
+    inputs: tuple[FailingInput, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_outside_unit("SystemHealth", error_share=self.error_share, **self.error_shares)

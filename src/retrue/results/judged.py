@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """The check's family: schema, quality, expectation, drift, performance, system, labels or source."""
+        """The check's family: schema, quality, expectation, drift, performance, system, failure, served, labels or source."""
         return self.check.split(".", 1)[0]
 
     @property

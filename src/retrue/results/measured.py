@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -67,7 +67,9 @@ class PullReport:
 
     ``input_digest`` depends on the rows of logs and labels, not on their order or files. ``model_versions``
     maps each version that served in the window to its rows. ``set_aside_share`` is the larger of the share
-    of lines and the share of bytes set aside.
+    of lines and the share of bytes set aside. ``erased`` counts records of people who were to be forgotten and that were
+    left out. ``lost`` counts records that a logger accepted and that are nowhere, ``dropped`` those it counted as let go of,
+    by reason; neither has a part in ``input_digest``: they are what is not there.
     """
 
     rows: int
@@ -79,6 +81,9 @@ class PullReport:
     set_aside_share: float
     input_digest: str
     model_versions: Mapping[str, int]
+    erased: int = 0
+    lost: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_outside_unit("PullReport", set_aside_share=self.set_aside_share)

@@ -94,6 +94,7 @@ def open_engine() -> Iterator[Engine]:
         engine.execute("SET temp_directory = '{}'".format(spill.replace("'", "''")))
         engine.execute("SET preserve_insertion_order = false")
         engine.execute("SET autoinstall_known_extensions = false")
+        engine.execute("SET autoload_known_extensions = false")
         try:
             yield engine
         finally:
@@ -111,6 +112,17 @@ def hash_of() -> Any:
 
     engine_hash.__annotations__["return"] = dt.uint64
     return ibis.udf.scalar.builtin(name="hash")(engine_hash)
+
+
+@cache
+def sha256_of() -> Any:
+    """Return the engine's SHA-256 of a text, in hex, as a function on columns."""
+    import ibis
+
+    def sha256(text: str) -> str:
+        raise NotImplementedError
+
+    return ibis.udf.scalar.builtin(sha256)
 
 
 def _memory_bytes() -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from retrue.config import ColumnSettings, ModelSettings
 from retrue.results import PullReport
 from retrue.sources.batches import Kind
-from retrue.sources.engine import Engine, hash_of, open_engine
-from retrue.sources.listing import source_folder
+from retrue.sources.engine import Engine, hash_of, open_engine, sha256_of
+from retrue.sources.places import Place, TraceReader
 from retrue.sources.pulled import TABLE, PulledWindow
 from retrue.sources.reading import Folder, reading
 from retrue.sources.spans import TICK, Span
+from retrue.sources.unkept import drop_unkept
 from retrue.sources.view import FIELDS, Layout, is_wanted, layout, united
+from retrue.tombstones import NOBODY, Tombstones
 from retrue.windows import Window
 
 if TYPE_CHECKING:
@@ -41,7 +45,9 @@ def pull_window(
     *,
     root: Path,
     as_of: datetime | None = None,
-    ids: Sequence[str] | None = None,
+    only: Sequence[str] | Tombstones | None = None,
+    erased: Tombstones = NOBODY,
+    traces: TraceReader | None = None,
 ) -> Iterator[PulledWindow]:
     """Read a window's logs and labels into the engine, once, and lend the table for the length of the block.
 
@@ -64,23 +70,49 @@ def pull_window(
         settings: The model's block of retrue.yaml.
         root: Where relative folders start.
         as_of: Ignore labels that arrived later than this aware time.
-        ids: Take only the records with these ``inference_id``.
+        only: Take only the records with these ``inference_id``, or those of these people.
+        erased: People whose records are left out wherever they still lie; ``PullReport.erased`` counts them.
+        traces: What reads the traces of an MLflow server, where logs or labels are such.
 
     Raises:
-        SourceError: A folder that is none, a scheme that is not read, or an engine that fails on sound files.
+        SourceError: A folder that is none, a scheme that is not read, a store that does not answer, or an engine that fails
+            on sound files.
     """
-    folder = source_folder(settings.logs.uri, root)
-    labels = source_folder(settings.labels.uri, root) if settings.labels else None
-    with open_engine() as engine:
-        logs = Folder(engine, folder, _log_span(window, settings.columns))
-        outcomes = Folder(engine, labels, _label_span(window, settings, as_of)) if labels else None
+    with open_engine() as engine, tempfile.TemporaryDirectory(prefix="retrue-fetched-") as fetched:
+        places = [
+            Place(settings=source, root=root, cache=Path(fetched, name), traces=traces)
+            for name, source in (("logs", settings.logs), ("labels", settings.labels))
+            if source is not None
+        ]
+        logs = Folder(engine, places[0], _log_span(window, settings.columns, _columns_of(only, erased)))
+        outcomes = Folder(engine, places[1], _label_span(window, settings, as_of)) if settings.labels else None
         folders = [each for each in (logs, outcomes) if each]
-        shape = reading(folders, lambda: _materialise(engine, logs, outcomes, window, settings.columns, ids))
-        yield _pulled(engine, shape, logs, outcomes)
+        wanted = _Wanted(window=window, columns=settings.columns, only=only, erased=erased)
+        shape, buried = reading(folders, lambda: _materialise(engine, logs, outcomes, wanted))
+        yield _pulled(engine, shape, logs, outcomes, buried)
 
 
-def _log_span(window: Window, columns: ColumnSettings) -> Span:
-    return Span(time="time", start=window.start, end=window.end, wanted=lambda name: is_wanted(columns, name))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Which records of the logs are asked for."""
+
+    window: Window
+    columns: ColumnSettings
+    only: Sequence[str] | Tombstones | None
+    erased: Tombstones
+
+
+def _columns_of(only: Sequence[str] | Tombstones | None, erased: Tombstones) -> tuple[str, ...]:
+    """Return the columns that name people, as far as anybody is looked for."""
+    looked_for = only.columns if isinstance(only, Tombstones) else ()
+    return tuple(dict.fromkeys((*looked_for, *erased.columns)))
+
+
+def _log_span(window: Window, columns: ColumnSettings, people: Sequence[str]) -> Span:
+    def wanted(name: str) -> bool:
+        return is_wanted(columns, name) or name in people
+
+    return Span(time="time", start=window.start, end=window.end, wanted=wanted)
 
 
 def _label_span(window: Window, settings: ModelSettings, as_of: datetime | None) -> Span:
@@ -92,27 +124,30 @@ def _label_span(window: Window, settings: ModelSettings, as_of: datetime | None)
     )
 
 
-def _materialise(
-    engine: Engine,
-    logs: Folder,
-    labels: Folder | None,
-    window: Window,
-    settings: ColumnSettings,
-    ids: Sequence[str] | None,
-) -> Layout:
-    """Create the table, duplicates included."""
+def _materialise(engine: Engine, logs: Folder, labels: Folder | None, wanted: _Wanted) -> tuple[Layout, int]:
+    """Create the table, duplicates included; return its layout and how many records of erased people were left out."""
     import ibis
 
     sources = logs.sources()
-    shape = layout({name for source in sources for name in source.columns}, settings)
-    rows = united(sources, shape.columns, FIELDS)
+    shape = layout({name for source in sources for name in source.columns}, wanted.columns)
+    hidden = {name: f"who_{uuid.uuid4().hex}" for name in _columns_of(wanted.only, wanted.erased)}
+    extra = {alias: name for name, alias in hidden.items()}  # under names that no feature has
+    rows = united(sources, {**shape.columns, **extra}, {**FIELDS, **dict.fromkeys(extra, Kind.TEXT)})
     if rows is None:
         engine.execute('CREATE TABLE IF NOT EXISTS nothing (inference_id VARCHAR, "time" TIMESTAMP)')
-        rows = engine.table("nothing")
+        rows, hidden = engine.table("nothing"), {}
     if "model" in rows.columns:
-        rows = rows.filter(rows.model.isnull() | (rows.model == window.model))
-    if ids is not None:
-        rows = rows.filter(rows.inference_id.isin(ids))
+        rows = rows.filter(rows.model.isnull() | (rows.model == wanted.window.model))
+    if isinstance(wanted.only, Tombstones):
+        rows = rows.filter(_is_of(wanted.only, rows, hidden))
+    elif wanted.only is not None:
+        rows = rows.filter(rows.inference_id.isin(wanted.only))
+    buried = 0
+    if wanted.erased:
+        gone = _is_of(wanted.erased, rows, hidden)
+        ((buried,),) = engine.fetch(rows.filter(gone).count())
+        rows = rows.filter(~gone)
+    rows = rows.drop(*hidden.values())
     weight = (
         rows.sample_weight.coalesce(1.0)
         if "sample_weight" in rows.columns
@@ -120,7 +155,19 @@ def _materialise(
     )
     rows = rows.mutate(sample_weight=weight)
     engine.create(TABLE, _with_labels(rows, labels))
-    return shape
+    return shape, buried
+
+
+def _is_of(people: Tombstones, rows: ir.Table, hidden: Mapping[str, str]) -> ir.BooleanValue:
+    """Return whether a row is one of these people's; ``hidden`` maps a column on disk to its name in the table."""
+    import ibis
+
+    digest, salt = sha256_of(), ibis.literal(people.salt)
+    theirs = digest(salt + rows.inference_id).isin(sorted(people.inferences))
+    for name in people.columns:
+        if name in hidden:
+            theirs = theirs | digest(salt + rows[hidden[name]]).isin(sorted(people.subjects)).fill_null(False)
+    return theirs
 
 
 def _with_labels(rows: ir.Table, labels: Folder | None) -> ir.Table:
@@ -142,7 +189,8 @@ def _is_label(label: Any) -> Any:
     return label.notnull() & ~label.isnan() if label.type().is_floating() else label.notnull()
 
 
-def _pulled(engine: Engine, shape: Layout, logs: Folder, labels: Folder | None) -> PulledWindow:
+def _pulled(engine: Engine, shape: Layout, logs: Folder, labels: Folder | None, buried: int) -> PulledWindow:
+    unkept = drop_unkept(engine, TABLE, tuple(shape.features))
     facts = _facts(engine)
     folders = [each for each in (logs, labels) if each]
     for folder in folders:
@@ -161,13 +209,17 @@ def _pulled(engine: Engine, shape: Layout, logs: Folder, labels: Folder | None) 
         set_aside_share=max(each.tally.share for each in folders),
         input_digest=_digest(engine, facts),
         model_versions=_versions(engine),
+        erased=buried,
+        lost=sum(each.lost for each in folders),
+        dropped=logs.dropped,
     )
     logger.info("%d rows pulled, %d labelled, %d duplicates", report.rows, report.labelled_rows, duplicates)
     return PulledWindow(
         report=report,
         database=engine.database,
         columns=tuple(engine.table(TABLE).columns),
-        features=tuple(shape.features),
+        features=tuple(name for name in shape.features if name not in unkept),
+        unkept=unkept,
         weighted=facts["lightest"] != facts["heaviest"],
         engine=engine,
     )

@@ -13,12 +13,13 @@ import logging
 import math
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 import orjson
 
 from retrue.sources.listing import SourceFile
-from retrue.sources.set_aside import Tally
+from retrue.sources.set_aside import Doubtful, Tally
 from retrue.sources.spans import Span, parse_ticks
 
 Record = dict[str, Any]
@@ -46,22 +47,20 @@ def read_batches(file: SourceFile, span: Span, tally: Tally) -> Iterator[list[Re
     lines = _Lines(file, span, tally)
     total = 0
     try:
-        with _open(file) as stream:
+        with open_stream(file) as stream:
             for batch in lines.batches(stream):
                 total += len(batch)
                 yield batch
     except (OSError, EOFError, zlib.error) as error:
         reason = (
-            str(error)
-            if isinstance(error, _RefusedFileError)
-            else f"cannot be read to its end ({type(error).__name__})"
+            str(error) if isinstance(error, RefusedFileError) else f"cannot be read to its end ({type(error).__name__})"
         )
         tally.set_aside_file(file.name, reason, size_bytes=max(file.size_bytes, 1))
         logger.warning("a file of JSON lines was set aside: %s", reason)
     tally.read(rows=total, size_bytes=file.size_bytes if total else 0)
 
 
-class _RefusedFileError(OSError):
+class RefusedFileError(OSError):
     """A file that is not read on, with the reason."""
 
 
@@ -69,15 +68,14 @@ class _Lines:
     """The lines of one file on their way into batches, with the bad ones whose span is not known yet."""
 
     def __init__(self, file: SourceFile, span: Span, tally: Tally) -> None:
-        self._file, self._span, self._tally = file, span, tally
+        self._span = span
         self._start, self._end = span.start_ticks, span.end_ticks
-        self._waiting: dict[str, tuple[int, int]] = {}
-        self._inside: bool | None = None
+        self._doubtful = Doubtful(tally, file.name)
 
     def batches(self, stream: BinaryIO) -> Iterator[list[Record]]:
         batch: list[Record] = []
         size_bytes = 0
-        for number, line in _numbered(stream):
+        for number, line in numbered_lines(stream):
             record = self._record(number, line)
             if record is not None:
                 batch.append(record)
@@ -85,42 +83,37 @@ class _Lines:
             if len(batch) >= BATCH_ROWS or size_bytes >= BATCH_BYTES:
                 yield batch
                 batch, size_bytes = [], 0
-        if self._inside is not False:
-            self._settle()
+        self._doubtful.end()
         if batch:
             yield batch
 
     def _record(self, number: int, line: bytes | None) -> Record | None:
         try:
-            record = _flat(_parse(line))
-            record["inference_id"] = _identity(record.get("inference_id"))
+            record = _flat(parse_line(line))
+            record["inference_id"] = identity_of(record.get("inference_id"))
             at = parse_ticks(record.get(self._span.time))
-            _check_weight(record.get("sample_weight"))
+            check_weight(record.get("sample_weight"))
         except ValueError as error:
-            first, count = self._waiting.get(str(error), (number, 0))
-            self._waiting[str(error)] = (first, count + 1)
+            self._doubtful.bad(str(error), line=number)
             return None
         inside = self._start <= at < self._end
-        if self._waiting:
-            if inside or self._inside:
-                self._settle()
-            self._waiting.clear()
-        self._inside = inside
+        self._doubtful.good(inside=inside)
         record[self._span.time] = at
         return record if inside else None
 
-    def _settle(self) -> None:
-        for reason, (first, count) in self._waiting.items():
-            self._tally.set_aside_rows(self._file.name, reason, count=count, line=first)
+
+@contextmanager
+def open_stream(file: SourceFile) -> Iterator[BinaryIO]:
+    """Open a file for the length of the block, unpacked where its name says that it is in gzip."""
+    with file.open() as packed:
+        if not file.name.lower().endswith(".gz"):
+            yield packed
+            return
+        with gzip.open(packed) as stream:
+            yield cast(BinaryIO, stream)
 
 
-def _open(file: SourceFile) -> BinaryIO:
-    if file.name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.open(file.path))
-    return file.path.open("rb")
-
-
-def _numbered(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Yield lines that are not blank with their number from 1; None for one that is too long."""
     number, rest, skipping = 1, b"", False
     for chunk in _chunks(stream):
@@ -139,19 +132,24 @@ def _numbered(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     chunk = stream.read(CHUNK_BYTES)
     if chunk.startswith(_UTF16):
-        raise _RefusedFileError("UTF-16, not UTF-8")
+        raise RefusedFileError("UTF-16, not UTF-8")
     chunk = chunk.removeprefix(_BOM)
     read = 0
     while chunk:
         read += len(chunk)
-        if (
-            isinstance(stream, gzip.GzipFile)
-            and read > GZIP_BYTES_MIN
-            and read > GZIP_RATIO_MAX * cast(Any, stream.fileobj).tell()
-        ):
-            raise _RefusedFileError(f"grows more than {GZIP_RATIO_MAX} times when unpacked")
+        refuse_bomb(stream, read)
         yield chunk
         chunk = stream.read(CHUNK_BYTES)
+
+
+def refuse_bomb(stream: BinaryIO, read: int) -> None:
+    """Raise ``RefusedFileError`` for a packed stream that ``read`` bytes came out of, and hardly any went into."""
+    if (
+        isinstance(stream, gzip.GzipFile)
+        and read > GZIP_BYTES_MIN
+        and read > GZIP_RATIO_MAX * cast(Any, stream.fileobj).tell()
+    ):
+        raise RefusedFileError(f"grows more than {GZIP_RATIO_MAX} times when unpacked")
 
 
 def _parts(line: bytes) -> Iterator[bytes]:
@@ -162,16 +160,30 @@ def _parts(line: bytes) -> Iterator[bytes]:
     return (part.strip() for part in line.split(b"\r") if part.strip())
 
 
-def _parse(line: bytes | None) -> Record:
+def parse_line(line: bytes | None) -> Record:
+    """Return the JSON object of a line.
+
+    Raises:
+        ValueError: It is none; the message never shows it.
+    """
     if line is None:
         raise ValueError(f"the line is longer than {LINE_BYTES_MAX} bytes")
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        record = _parse_leniently(line)
+    record = parse_value(line)
     if not isinstance(record, dict):
         raise ValueError("the line is not a JSON object")
     return record
+
+
+def parse_value(text: bytes) -> Any:
+    """Return a JSON value; ``NaN`` and infinity literals are read as such.
+
+    Raises:
+        ValueError: It is none; the message never shows it.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _parse_leniently(text)
 
 
 def _parse_leniently(line: bytes) -> object:
@@ -220,14 +232,16 @@ def _flat(record: Record) -> Record:
     return record
 
 
-def _check_weight(value: object) -> None:
+def check_weight(value: object) -> None:
+    """Refuse, with a ValueError, a weight that is no number above 0."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ValueError("sample_weight is no number above 0")
 
 
-def _identity(value: object) -> str:
+def identity_of(value: object) -> str:
+    """Return an ``inference_id`` as text; a ValueError where it is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if value is None or value == "":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from retrue.errors import SourceError
+from retrue.logger.segments import MARKER
 from retrue.sources.set_aside import Tally
 
 PARQUET = (".parquet",)
@@ -18,14 +20,43 @@ JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _HIDDEN = (".", "_")  # files being written, and markers such as _SUCCESS
 
 
+class VanishedError(Exception):
+    """A file was removed between listing and reading: what it held is to be found elsewhere now."""
+
+
+class Remote(Protocol):
+    """A file that lies elsewhere."""
+
+    def fetch(self) -> None:
+        """Bring it here, unless it is here already."""
+
+    def reach(self) -> BinaryIO:
+        """Open it where it lies, for a look at a part of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A regular file; ``name`` is its path relative to the source's folder, with forward slashes."""
+    """A regular file; ``name`` is its path relative to the source's folder, with forward slashes.
+
+    ``remote`` brings one that lies elsewhere to ``path``; the bytes of one that lies here are at ``path`` already.
+    """
 
     path: Path
     name: str
     size_bytes: int
     modified_at: datetime
+    remote: Remote | None = None
+
+    def open(self) -> BinaryIO:
+        """Open the file, after fetching it where it lies elsewhere.
+
+        Raises:
+            OSError: It cannot be opened.
+            SourceError: It cannot be fetched.
+        """
+        if self.remote is not None:
+            self.remote.fetch()
+        return self.path.open("rb")
 
     @property
     def is_parquet(self) -> bool:
@@ -40,7 +71,7 @@ def source_folder(uri: str, root: Path) -> Path:
     """
     scheme, separator, _ = uri.partition("://")
     if separator and scheme != "file":
-        raise SourceError(f"logs and labels are read from folders: a path or file://, not {scheme}://")
+        raise SourceError(f"logs and labels are read from folders: a path, file://, s3:// or gs://, not {scheme}://")
     folder = root / (unquote(urlsplit(uri).path) if separator else uri)
     try:
         if folder.exists() and not folder.is_dir():
@@ -50,15 +81,24 @@ def source_folder(uri: str, root: Path) -> Path:
     return folder
 
 
-def list_files(folder: Path, tally: Tally) -> list[SourceFile]:
+def is_log(name: str) -> bool:
+    """Tell whether a file of this name holds records: Parquet, or JSON lines."""
+    return name.lower().endswith(PARQUET + JSON_LINES)
+
+
+def list_files(folder: Path, tally: Tally, *, holds: Callable[[str], bool] = is_log) -> list[SourceFile]:
     """Return the readable files under a folder in order of name; what is not a regular file is set aside.
 
-    Names that start with ``.`` or ``_`` and other endings are no part of a source. An absent folder is empty.
+    Names that start with ``.`` or ``_`` and names that ``holds`` refuses are no part of a source, nor is a logger's spool
+    inside another one: labels lie beside inferences. An absent folder is empty.
     """
-    return sorted(_walk(folder, folder, tally), key=lambda file: file.name)
+    return sorted(_walk(folder, folder, tally, holds), key=lambda file: file.name)
 
 
-def _walk(folder: Path, root: Path, tally: Tally) -> Iterator[SourceFile]:
+def _walk(
+    folder: Path, root: Path, tally: Tally, holds: Callable[[str], bool], *, in_spool: bool = False
+) -> Iterator[SourceFile]:
+    in_spool = in_spool or (folder / MARKER).exists()
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
@@ -70,9 +110,12 @@ def _walk(folder: Path, root: Path, tally: Tally) -> Iterator[SourceFile]:
         path = Path(entry.path)
         if entry.name.startswith(_HIDDEN):
             continue
-        if entry.is_dir(follow_symlinks=False) and not _is_log(entry.name):
-            yield from _walk(path, root, tally)
-        elif _is_log(entry.name) or (entry.is_symlink() and entry.is_dir()):
+        name = path.relative_to(root).as_posix()
+        if entry.is_dir(follow_symlinks=False) and not is_log(entry.name):
+            if in_spool and (path / MARKER).exists():
+                continue
+            yield from _walk(path, root, tally, holds, in_spool=in_spool)
+        elif holds(name) or (entry.is_symlink() and entry.is_dir()):
             yield from _regular(path, root, tally)
 
 
@@ -89,10 +132,6 @@ def _regular(path: Path, root: Path, tally: Tally) -> Iterator[SourceFile]:
         return
     modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
     yield SourceFile(path=path, name=name, size_bytes=status.st_size, modified_at=modified_at)
-
-
-def _is_log(name: str) -> bool:
-    return name.lower().endswith(PARQUET + JSON_LINES)
 
 
 def _name(path: Path, root: Path) -> str:

@@ -10,15 +10,18 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from retrue.sources.compacted import Contents, contents_of
 from retrue.sources.engine import Engine, hash_of
-from retrue.sources.listing import SourceFile
+from retrue.sources.listing import SourceFile, VanishedError
+from retrue.sources.renaming import Renaming
 from retrue.sources.set_aside import Tally
-from retrue.sources.spans import Span
+from retrue.sources.spans import TICK, Span
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -36,6 +39,7 @@ class ParquetFile:
     """A file whose footer was read. ``schema`` groups files that can be read as one table.
 
     ``clean`` when its statistics prove that no row lacks its id or its time. ``nulls`` are columns without a type.
+    ``contents`` is what a file says of itself that was made of the logger's segments.
     """
 
     file: SourceFile
@@ -44,16 +48,32 @@ class ParquetFile:
     clean: bool
     overlaps: bool
     nulls: frozenset[str]
+    contents: Contents | None = None
 
 
-def inspect(file: SourceFile, span: Span, tally: Tally) -> ParquetFile | None:
-    """Return what a file's footer says, or None where the file was set aside."""
+def inspect(file: SourceFile, span: Span, tally: Tally, renaming: Renaming | None = None) -> ParquetFile | None:
+    """Return what a file's footer says, or None where the file was set aside; one that lies elsewhere is fetched if needed.
+
+    Pages of a file that retrue wrote have checksums, which the engine does not look at: a flipped bit would be read as
+    another value. They are verified here.
+
+    Raises:
+        VanishedError: It is gone.
+        SourceError: It cannot be fetched.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(file.path)
-        return _inspected(file, span, metadata)
+        with file.remote.reach() if file.remote else nullcontext(file.path) as place:
+            inspected = _inspected(file, span, pq.read_metadata(place), renaming)
+        if file.remote and inspected.overlaps:
+            file.remote.fetch()
+        if inspected.contents and inspected.overlaps:
+            verify_pages(file)
+        return inspected
+    except FileNotFoundError as error:
+        raise VanishedError(file.name) from error
     except (OSError, pa.ArrowException) as error:
         reason = f"not readable as Parquet ({type(error).__name__})"
     except ValueError as error:
@@ -69,24 +89,64 @@ def set_aside(file: SourceFile, span: Span, tally: Tally, reason: str) -> None:
     logger.warning("a Parquet file was set aside: %s", reason)
 
 
-def _inspected(file: SourceFile, span: Span, metadata: Any) -> ParquetFile:
+def verify_pages(file: SourceFile) -> None:
+    """Read a file to its end, checking every page.
+
+    Raises:
+        ValueError: A page does not match its checksum, or cannot be decoded.
+        FileNotFoundError: It is gone.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file.path, page_checksum_verification=True) as pages:
+            for number in range(pages.num_row_groups):
+                pages.read_row_group(number)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError("damaged: a page does not match its checksum") from error
+
+
+def _inspected(file: SourceFile, span: Span, metadata: Any, renaming: Renaming | None) -> ParquetFile:
     columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
-    top = {column.name: index for index, column in enumerate(columns) if column.name == column.path}
+    top = _places(columns, renaming, span.time)
     _refuse_names(metadata.schema.to_arrow_schema().names)
-    for needed in ("inference_id", span.time):
-        if needed not in top:
-            raise ValueError(f"no column {needed}")
     time = columns[top[span.time]]
-    bounds = _time_bounds(metadata, top[span.time], _check_time(time))
+    contents = contents_of(metadata.metadata)
+    bounds = _time_bounds(metadata, top[span.time], _check_time(time, renaming))
+    slack = renaming.slack // TICK if renaming else 0
     return ParquetFile(
         file=file,
-        schema=tuple(f"{each.path}\0{each.name}\0{each.physical_type}\0{each.logical_type}" for each in columns),
+        schema=(
+            *(f"{each.path}\0{each.name}\0{each.physical_type}\0{each.logical_type}" for each in columns),
+            *(f"{name}\0{real}" for name, real in sorted(contents.names.items() if contents else ())),
+        ),
         rows=metadata.num_rows,
         clean=_is_clean(metadata, top, span.time) and time.physical_type in ("INT64", "INT96"),
         overlaps=bool(metadata.num_rows)
-        and any(low < span.end_ticks and high >= span.start_ticks for low, high in bounds),
+        and any(low - slack < span.end_ticks and high + slack >= span.start_ticks for low, high in bounds),
         nulls=frozenset(each.name for each in columns if str(each.logical_type) == "Null"),
+        contents=contents,
     )
+
+
+def _places(columns: Sequence[Any], renaming: Renaming | None, time: str) -> dict[str, int]:
+    """Return where the fields are that every row needs, and the weight, where there is one.
+
+    Raises:
+        ValueError: One is not there.
+    """
+    paths = {column.path: index for index, column in enumerate(columns)}
+    found = {}
+    for field in ("inference_id", time, "sample_weight"):
+        disk = renaming.disk(field) if renaming else field
+        if disk in paths:
+            found[field] = paths[disk]
+        elif field != "sample_weight":
+            raise ValueError(f"no column {disk}")
+    return found
 
 
 def _refuse_names(names: Sequence[str]) -> None:
@@ -98,14 +158,17 @@ def _refuse_names(names: Sequence[str]) -> None:
         raise ValueError("a column has no name, or one that cannot be read")
 
 
-def _check_time(column: Any) -> tuple[int, int] | None:
+def _check_time(column: Any, renaming: Renaming | None) -> tuple[int, int] | None:
     """Return what turns a raw time into microseconds, (times, divided by); None where it has no statistics of use."""
     if column.physical_type in ("INT96", "BYTE_ARRAY"):
         return None
     logical = json.loads(column.logical_type.to_json())
     if logical.get("Type") != "Timestamp":
-        raise ValueError(f"the column {column.name} is no timestamp")
-    if not logical.get("isAdjustedToUTC"):
+        unit = renaming.ticks_of() if renaming else None
+        if unit is None:
+            raise ValueError(f"the column {column.name} is no timestamp{': set time_unit' if renaming else ''}")
+        return unit if column.physical_type in ("INT32", "INT64") else None
+    if not logical.get("isAdjustedToUTC") and not (renaming and renaming.settings.timezone):
         raise ValueError(f"the column {column.name} has no zone: write timestamps in UTC")
     return _TICKS_OF[logical["timeUnit"]]
 
@@ -134,12 +197,15 @@ def _is_clean(metadata: Any, top: dict[str, int], time: str) -> bool:
     return True
 
 
-def open_groups(engine: Engine, files: Sequence[ParquetFile]) -> Iterator[tuple[ir.Table, list[ParquetFile]]]:
-    """Yield one lazy table per schema, with its files."""
+def open_groups(
+    engine: Engine, files: Sequence[ParquetFile], renaming: Renaming | None = None
+) -> Iterator[tuple[ir.Table, list[ParquetFile]]]:
+    """Yield one lazy table per schema, with its files, its columns under the names of a record."""
     by_schema = sorted(files, key=lambda each: each.schema)
     for _, group in groupby(by_schema, key=lambda each: each.schema):
         members = list(group)
-        yield engine.parquet([each.file.path for each in members]), members
+        table = engine.parquet([each.file.path for each in members])
+        yield renaming.apply(table) if renaming else table, members
 
 
 def time_of(table: ir.Table, name: str) -> ir.Value:
@@ -160,12 +226,15 @@ def good_row(table: ir.Table, span: Span) -> ir.BooleanValue:
     return good
 
 
-def tally_bad_rows(engine: Engine, files: Sequence[ParquetFile], span: Span, tally: Tally) -> None:
+def tally_bad_rows(
+    engine: Engine, files: Sequence[ParquetFile], span: Span, tally: Tally, renaming: Renaming | None = None
+) -> None:
     """Count, file by file, the rows that were left out of files whose statistics do not prove them clean."""
     doubtful = [each for each in files if not each.clean]
     names = {str(each.file.path): each.file.name for each in doubtful}
     for _, group in groupby(sorted(doubtful, key=lambda each: each.schema), key=lambda each: each.schema):
         table = engine.parquet([each.file.path for each in group], filename=FILE_COLUMN)
+        table = renaming.apply(table) if renaming else table
         time = time_of(table, span.time)
         inside = (time >= span.start) & (time < span.end)
         timeless, unusable = time.isnull(), inside & ~good_row(table, span)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE = "current"
+ANSWERED = "current_answered"
 _HASHES = 2.0**64
 _SPREAD = 0x9E3779B97F4A7C15  # golden ratio in 64 bits, Knuth's multiplicative hashing
 _TIMES = ("time", "received_at", "labelled_at")
@@ -31,6 +32,7 @@ class PulledWindow:
             are UTC, in microseconds, without a zone.
         columns: Names of all columns of the table, in order.
         features: Names of the feature columns, in order.
+        unkept: Features of which the logger kept only type and length: they are in no column.
         weighted: Whether the rows have different weights.
     """
 
@@ -40,11 +42,25 @@ class PulledWindow:
     features: tuple[str, ...]
     weighted: bool
     engine: Engine
+    unkept: tuple[str, ...] = ()
     table: str = TABLE
 
     def expression(self) -> ir.Table:
         """Return the table as an expression, to be run by ``engine.fetch``."""
         return self.engine.table(self.table)
+
+    def answered(self) -> str:
+        """Return the name of the rows without those that failed: a view, or the table itself in a log without ``status``.
+
+        A row failed when its ``status`` is there and is not ``ok``, whatever its case, or it has none but an ``error_type``.
+        """
+        if "status" not in self.columns:
+            return self.table
+        no_error = "error_type IS NULL" if "error_type" in self.columns else "true"
+        condition = f"CASE WHEN status IS NULL THEN {no_error} ELSE lower(status) = 'ok' END"
+        view = f'CREATE OR REPLACE VIEW {ANSWERED} AS SELECT * FROM "{self.table}" WHERE {condition}'  # noqa: S608 - ours
+        self.engine.execute(view)
+        return ANSWERED
 
     def sample(
         self, rows: int, *, seed: int, columns: Sequence[str] | None = None, labelled: bool = False

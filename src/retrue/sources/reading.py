@@ -1,25 +1,31 @@
-"""One folder of logs or labels as lazy tables of the engine: Parquet where it lies, JSON lines staged.
+"""One folder of logs or labels as lazy tables of the engine: Parquet where it lies, JSON lines and segments staged.
 
 ibis, duckdb and pyarrow are imported inside functions.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from retrue.errors import SourceError
 from retrue.sources import parquet
 from retrue.sources.batches import Kind, arrow_columns
 from retrue.sources.engine import Engine
-from retrue.sources.json_lines import Record, read_batches
-from retrue.sources.listing import SourceFile, list_files
+from retrue.sources.json_lines import Record
+from retrue.sources.listing import SourceFile, VanishedError, is_log
+from retrue.sources.losses import Trace, dropped_within, lost_within
 from retrue.sources.parquet import ParquetFile
+from retrue.sources.places import Place
+from retrue.sources.segment_files import NS_PER_TICK
 from retrue.sources.set_aside import Tally
 from retrue.sources.spans import Span
+from retrue.sources.spool_files import SpoolFiles, is_spooled
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS_MAX = 2_000
+LISTINGS_MAX = 20  # of a folder in which files vanish while they are read
+_PAUSE_SECONDS, _PAUSE_SECONDS_MAX = 0.01, 2.0  # before another; a compaction may have many files to remove
 
 Result = TypeVar("Result")
 
@@ -44,36 +52,103 @@ class Source:
 
 
 class Folder:
-    """The files of one folder, listed and inspected once; JSON lines are staged in the engine at once.
+    """The files of one folder, listed and inspected once; JSON lines and segments are staged in the engine at once.
 
     Args:
         engine: Where JSON lines are staged and Parquet files are read.
-        folder: May be absent: then there are no files.
+        place: A folder may be absent: then there are no files.
         span: Which rows and columns are wanted.
     """
 
-    def __init__(self, engine: Engine, folder: Path, span: Span) -> None:
-        self.tally = Tally()
-        self._engine, self._span = engine, span
-        files = list_files(folder, self.tally)
-        inspected = [parquet.inspect(file, span, self.tally) for file in files if file.is_parquet]
+    def __init__(self, engine: Engine, place: Place, span: Span) -> None:
+        self._engine, self._place, self._span = engine, place, span
+        for number in range(LISTINGS_MAX):
+            with suppress(VanishedError):
+                self._read()
+                return
+            time.sleep(min(_PAUSE_SECONDS * 2**number, _PAUSE_SECONDS_MAX))
+        raise SourceError(
+            "files are removed faster than they can be read: wait until nothing else cleans the folder up"
+        )
+
+    def _read(self) -> None:
+        self.tally, self._traces, self.notes = Tally(), dict[str, Trace](), Counter[str]()
+        files, spooled, elsewhere = self._listed()
+        tables = [file for file in files if self._is_table(file)]
+        inspected = [parquet.inspect(file, self._span, self.tally, self._place.renaming) for file in tables]
         readable = [each for each in inspected if each is not None]
         self._parquet = [each for each in readable if each.overlaps]
-        lines = [file for file in files if not file.is_parquet]
-        self.files_skipped = len(readable) - len(self._parquet)
-        self._staged = _Staging(engine, span, self.tally).stage(lines)
-        self._files_of_lines = len(lines)
+        for each in readable:
+            self._take_note(each)
+        lines = [file for file in files if not self._is_table(file)]
+        spool = SpoolFiles(spooled, self._traces, self.tally)
+        self._staged = _Staging(self._engine, self._span, self.tally).stage(self._batches(lines, spool))
+        current = [each for each in spool.segments if each.overlaps(*self._span_ns)]
+        self._files_staged = len(lines) + len(current)
+        skipped = len(readable) - len(self._parquet) + len(spool.segments) - len(current)
+        self.files_skipped = elsewhere + skipped
+
+    def _is_table(self, file: SourceFile) -> bool:
+        """Tell whether the engine reads a file where it lies."""
+        return file.is_parquet and (self._place.is_native or self._place.renaming is not None)
+
+    def _listed(self) -> tuple[list[SourceFile], list[SourceFile], int]:
+        """Return files of records, what spools consist of, and how many files were skipped by their names and ages.
+
+        Segments are looked for before Parquet files too: compaction puts a Parquet file in place before it removes the
+        segments it was made of, so that their records are seen in one or the other.
+        """
+        place = self._place
+        if place.is_server:
+            return [], [], 0
+        if not place.is_native:
+            files = place.files(self.tally, holds=place.holds)
+            kept = [file for file in files if not place.is_outside(file, self._span)]
+            return kept, [], len(files) - len(kept)
+        before = place.files(Tally(), holds=is_spooled)
+        found = place.files(self.tally, holds=lambda name: is_log(name) or is_spooled(name))
+        spooled = {file.name: file for file in (*before, *found) if is_spooled(file.name)}
+        for file in spooled.values():
+            if file.remote:
+                file.remote.fetch()
+        return [file for file in found if not is_spooled(file.name)], list(spooled.values()), 0
+
+    def _take_note(self, file: ParquetFile) -> None:
+        if file.contents is None:
+            return
+        file.contents.add_to(self._traces)
+        if file.overlaps:
+            for each in file.contents.set_aside:
+                self.tally.set_aside_rows(each.place, each.reason, count=each.count)
+
+    def _batches(self, lines: Sequence[SourceFile], spool: SpoolFiles) -> Iterator[tuple[SourceFile, list[Record]]]:
+        yield from self._place.batches(lines, self._span, self.tally, self.notes)
+        yield from spool.read_batches(self._span, self.tally)
+
+    @property
+    def _span_ns(self) -> tuple[int, int]:
+        return self._span.start_ticks * NS_PER_TICK, self._span.end_ticks * NS_PER_TICK
+
+    @property
+    def lost(self) -> int:
+        """How many records of the span a logger accepted that are nowhere."""
+        return lost_within(self._traces.values(), *self._span_ns)
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many records of the span a logger dropped or shed, by reason."""
+        return dropped_within(self._traces.values(), *self._span_ns)
 
     @property
     def files_read(self) -> int:
-        return len(self._parquet) + self._files_of_lines
+        return len(self._parquet) + self._files_staged
 
     def sources(self) -> list[Source]:
         """Return the lazy tables: one per Parquet schema, one per shape of the staged lines."""
         return [*self._parquet_sources(), *self._staged]
 
     def _parquet_sources(self) -> Iterator[Source]:
-        for table, members in parquet.open_groups(self._engine, self._parquet):
+        for table, members in parquet.open_groups(self._engine, self._parquet, self._place.renaming):
             yield _parquet_source(table, members[0], self._span)
 
     def drop_damaged(self) -> bool:
@@ -86,7 +161,7 @@ class Folder:
 
     def finish_tally(self) -> None:
         """Count the bad rows of Parquet files, and the good ones where there is a share to take."""
-        parquet.tally_bad_rows(self._engine, self._parquet, self._span, self.tally)
+        parquet.tally_bad_rows(self._engine, self._parquet, self._span, self.tally, self._place.renaming)
         if self.tally.entries:
             rows = sum(self._engine.fetch(source.table.count())[0][0] for source in self._parquet_sources())
             self.tally.read(rows=rows, size_bytes=sum(each.file.size_bytes for each in self._parquet))
@@ -112,21 +187,23 @@ def reading(folders: Sequence[Folder], read: Callable[[], Result]) -> Result:
 def _parquet_source(table: ir.Table, like: ParquetFile, span: Span) -> Source:
     time = parquet.time_of(table, span.time)
     rows = table.filter(time >= span.start, time < span.end, parquet.good_row(table, span))
+    names = like.contents.names if like.contents else {}
     columns = {
-        **dict(_wanted(rows, span)),
+        **{names.get(name, name): value for name, value in _wanted(rows, span, names)},
         "inference_id": rows["inference_id"].cast("string"),
         span.time: parquet.time_of(rows, span.time).cast("timestamp(6)"),
     }
     kinds = {name: kind_of(column.type()) for name, column in columns.items()}
-    return Source(table=rows, columns=columns, kinds=kinds | dict.fromkeys(like.nulls & kinds.keys(), Kind.UNKNOWN))
+    nulls = {names.get(name, name) for name in like.nulls} & kinds.keys()
+    return Source(table=rows, columns=columns, kinds=kinds | dict.fromkeys(nulls, Kind.UNKNOWN))
 
 
-def _wanted(rows: ir.Table, span: Span) -> Iterator[tuple[str, ir.Value]]:
+def _wanted(rows: ir.Table, span: Span, names: Mapping[str, str]) -> Iterator[tuple[str, ir.Value]]:
     for name in rows.columns:
         column = rows[name]
         if name == "features" and column.type().is_struct():
             yield from ((f"features.{field}", column[field]) for field in column.type().names)
-        elif span.wanted(name):
+        elif span.wanted(names.get(name, name)):
             yield name, column
 
 
@@ -154,10 +231,9 @@ class _Staging:
         self._kinds: dict[str, Kind] = {}
         self._tables: dict[tuple[tuple[str, Kind], ...], str] = {}
 
-    def stage(self, files: Sequence[SourceFile]) -> list[Source]:
-        for file in files:
-            for batch in read_batches(file, self._span, self._tally):
-                self._append(file, batch)
+    def stage(self, batches: Iterable[tuple[SourceFile, list[Record]]]) -> list[Source]:
+        for file, batch in batches:
+            self._append(file, batch)
         return [self._source(name, shape) for shape, name in self._tables.items()]
 
     def _append(self, file: SourceFile, batch: Sequence[Record]) -> None:
@@ -178,7 +254,8 @@ class _Staging:
         self._engine.append(table, pa.table(arrays, names=[f"c{number}" for number in range(len(arrays))]))
 
     def _known(self, file: SourceFile, batch: Sequence[Record]) -> list[str]:
-        found = sorted(name for name in set().union(*batch) if self._span.wanted(name) or name == "inference_id")
+        wanted = {name for name in set().union(*batch) if self._span.wanted(name) or name == "inference_id"}
+        found = sorted(wanted, key=lambda name: (name.startswith("features."), name))  # of too many, features go
         new = [name for name in found if name not in self._names and "\0" not in name]
         kept = new[: max(COLUMNS_MAX - len(self._names), 0)]
         self._names |= dict.fromkeys(kept)

@@ -55,5 +55,40 @@ class Tally:
         return max(_share(self._rows_aside, self._rows_read), _share(self._bytes_aside, self._bytes_read))
 
 
+class Doubtful:
+    """Bad lines of one file whose span is not known: they belong to a span when a good line next to them does.
+
+    In a file without any good line they belong to every span.
+    """
+
+    def __init__(self, tally: Tally, name: str) -> None:
+        self._tally, self._name = tally, name
+        self._waiting: dict[str, tuple[int, int]] = {}
+        self._inside: bool | None = None
+
+    def bad(self, reason: str, *, line: int) -> None:
+        """Remember a bad line."""
+        first, count = self._waiting.get(reason, (line, 0))
+        self._waiting[reason] = (first, count + 1)
+
+    def good(self, *, inside: bool) -> None:
+        """A good line follows, inside the span or not."""
+        if self._waiting:
+            if inside or self._inside:
+                self._settle()
+            self._waiting.clear()
+        self._inside = inside
+
+    def end(self) -> None:
+        """No line follows."""
+        if self._inside is not False:
+            self._settle()
+        self._waiting.clear()
+
+    def _settle(self) -> None:
+        for reason, (first, count) in self._waiting.items():
+            self._tally.set_aside_rows(self._name, reason, count=count, line=first)
+
+
 def _share(aside: int, read: int) -> float:
     return aside / (aside + read) if aside else 0.0

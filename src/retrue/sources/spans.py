@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
-_LAST = datetime(2262, 1, 1, tzinfo=UTC)  # nanoseconds in 64 bits end there
+LAST = datetime(2262, 1, 1, tzinfo=UTC)  # nanoseconds in 64 bits end there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def parse_ticks(value: object) -> int:
     if at.tzinfo is None:
         raise ValueError("the time has no zone")
     try:
-        in_range = EPOCH <= at < _LAST
+        in_range = EPOCH <= at < LAST
     except OverflowError:
         in_range = False
     if not in_range:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from retrue.adapters.registry_mlflow import MlflowRegistry
 from retrue.adapters.suite_gx import load_suite
-from retrue.adapters.validation_gx import validate
 from retrue.baselines import read_baseline, read_reference
 from retrue.config import ModelSettings, RetrainSettings
 from retrue.errors import ModelError
@@ -16,9 +15,9 @@ from retrue.gate import judge_challenger
 from retrue.ledger import EXTERNAL
 from retrue.metrics import NEED_SCORE
 from retrue.results import Baseline, GateResult, RetrainCause, Severity
-from retrue.sources.files import pull_window
 from retrue.sources.pulled import PulledWindow
-from retrue.stages.measure import check_columns, rows_served_by
+from retrue.stages.measure import check_columns, rows_served_by, validate_window
+from retrue.stages.pulling import pull_window
 from retrue.stages.training import LabelledRows, predict, require_columns
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -56,7 +55,9 @@ def assemble(workspace: Workspace, settings: ModelSettings, retrain: RetrainSett
         )
     span = Window(model=cause.model, start=start, end=end)
     features = _features(baseline)
-    with pull_window(span, settings, root=workspace.project.root, as_of=cause.as_of) as pulled:
+    with pull_window(
+        span, settings, root=workspace.project.root, as_of=cause.as_of, erased=workspace.erased(cause.model)
+    ) as pulled:
         _refuse_bad_rows(workspace, settings, pulled, features)
         wanted = [*features, *(name for name in _BESIDE if name in pulled.columns)]
         frame = pulled.labelled_frame(wanted)
@@ -93,7 +94,7 @@ def _refuse_bad_rows(
         )
     if settings.expectations is None:
         return
-    result = validate(pulled.database, pulled.table, load_suite(workspace.project.path(settings.expectations)))
+    result = validate_window(pulled, load_suite(workspace.project.path(settings.expectations)))
     broken = [
         f"{outcome.kind}({outcome.column})"
         for outcome in result.outcomes

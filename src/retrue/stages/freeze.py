@@ -20,8 +20,16 @@ from retrue.ledger import EXTERNAL
 from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
-from retrue.sources.files import pull_window
-from retrue.stages.measure import LABELLED_ROWS_MAX, PREDICTION_COLUMNS, rows_served_by, served_version
+from retrue.stages.measure import (
+    LABELLED_ROWS_MAX,
+    PREDICTION_COLUMNS,
+    STATUS_COLUMNS,
+    answer_columns,
+    failed_rows,
+    rows_served_by,
+    served_version,
+)
+from retrue.stages.pulling import pull_window
 from retrue.thresholds import drift_thresholds
 from retrue.times import as_utc
 from retrue.windows import Window
@@ -41,6 +49,8 @@ def freeze_from_log(
 ) -> Baseline:
     """Freeze what a version logged in [start, end) as its baseline, and make it the champion if there is none.
 
+    A baseline is what the model does when it answers: inferences that failed are left out.
+
     Of more than ``REFERENCE_ROWS_MAX`` records a seeded sample is frozen.
 
     Args:
@@ -55,11 +65,12 @@ def freeze_from_log(
     """
     settings = workspace.project.model(model)
     span = _span(model, start or BEGINNING, end or workspace.now())
-    with pull_window(span, settings, root=workspace.project.root) as pulled:
+    with pull_window(span, settings, root=workspace.project.root, erased=workspace.erased(model)) as pulled:
         version = version or served_version(pulled.report.model_versions)
-        wanted = (*RECORD_COLUMNS, "model_version")
+        wanted = (*RECORD_COLUMNS, "model_version", *STATUS_COLUMNS)
         names = [*pulled.features, *(name for name in wanted if name in pulled.columns)]
         frame = rows_served_by(version, pulled.sample(REFERENCE_ROWS_MAX, seed=settings.drift.seed, columns=names))
+        frame = frame[~failed_rows(frame)]
         features = pulled.features
         if pulled.report.rows > REFERENCE_ROWS_MAX:  # drawn by weight: its rows count the same
             frame = frame.assign(sample_weight=1.0)
@@ -107,15 +118,14 @@ def freeze(
     if frame.empty:
         raise BaselineError(f"a baseline of {model} needs rows: {source} has none")
     settings, now = workspace.project.model(model), workspace.now()
-    columns = [name for name in (*features, *PREDICTION_COLUMNS) if name in frame.columns]
+    columns = [name for name in (*features, *answer_columns(settings)) if name in frame.columns]
+    beside = [name for name in RECORD_COLUMNS if name in frame.columns and name not in (*columns, *PREDICTION_COLUMNS)]
     profile = _profile(frame, columns)
     baseline = freeze_baseline(
         workspace.project.baselines,
         model,
         version,
-        reference=frame[
-            [*columns, *(name for name in RECORD_COLUMNS if name in frame.columns and name not in columns)]
-        ],
+        reference=frame[[*columns, *beside]],
         profile=profile,
         thresholds=drift_thresholds(profile, settings),
         performance=_performance(frame, settings),
@@ -141,7 +151,7 @@ def _profile(frame: pd.DataFrame, columns: list[str]) -> Profile:
 
 
 def _performance(frame: pd.DataFrame, settings: ModelSettings) -> RealisedPerformance | None:
-    if "label" not in frame.columns:
+    if "label" not in frame.columns or settings.generates:
         return None
     labelled = frame[frame["label"].notna()]
     coverage = len(labelled) / len(frame)

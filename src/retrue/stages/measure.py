@@ -1,4 +1,4 @@
-"""Measure one window: pull, profile, validate, drift, performance. Nothing is judged or written here."""
+"""Measure one window: pull, profile, validate, drift, performance, failures. Nothing is judged or written here."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrue.adapters.drift_evidently import measure_drift
-from retrue.adapters.profile_ibis import measure_system, profile_window
+from retrue.adapters.failing_inputs_ibis import measure_failing_inputs
+from retrue.adapters.failures_ibis import measure_failures
+from retrue.adapters.profile_ibis import profile_window
 from retrue.adapters.suite_gx import LoadedSuite, load_suite
+from retrue.adapters.system_ibis import measure_system
 from retrue.adapters.validation_gx import validate
 from retrue.baselines import baseline_versions, read_baseline, read_reference
 from retrue.config import ModelSettings, Project, nearest
 from retrue.errors import BaselineError, ConfigError
 from retrue.findings import LABELS_WAITING
-from retrue.judge import blocking_reasons
+from retrue.judge import unreadable_reasons
 from retrue.performance import measure_performance
 from retrue.results import (
     Baseline,
     ColumnKind,
     DriftResult,
+    FailureGroup,
     Measurements,
     RealisedPerformance,
+    SystemHealth,
     Unmeasured,
+    ValidationResult,
     revision_key,
 )
 from retrue.schema import compare_schema
-from retrue.sources.files import UNKNOWN_VERSION, pull_window
+from retrue.sources.files import UNKNOWN_VERSION
 from retrue.sources.pulled import PulledWindow
+from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
 from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
+from retrue.tombstones import NOBODY, Tombstones
 from retrue.windows import Window
 
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ log = logging.getLogger(__name__)
 
 LABELLED_ROWS_MAX = 50_000  # bounds what the bootstrap of the metrics sees; its interval shows what that costs
 PREDICTION_COLUMNS = ("prediction", "score")
+STATUS_COLUMNS = ("status", "error_type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +76,9 @@ class OpenWindow:
 
 
 @contextmanager
-def open_window(project: Project, window: Window, *, step: Step = directly) -> Iterator[OpenWindow]:
+def open_window(
+    project: Project, window: Window, *, step: Step = directly, erased: Tombstones = NOBODY
+) -> Iterator[OpenWindow]:
     """Pull a window into the engine and find what it is compared with.
 
     Raises:
@@ -81,7 +92,9 @@ def open_window(project: Project, window: Window, *, step: Step = directly) -> I
         raise BaselineError(f"{window.model} has no baseline to compare with: run `retrue baseline {window.model}`")
     suite = load_suite(project.path(settings.expectations)) if settings.expectations else None
     with ExitStack() as stack:
-        pulled = step("pull", lambda: stack.enter_context(pull_window(window, settings, root=project.root)))
+        pulled = step(
+            "pull", lambda: stack.enter_context(pull_window(window, settings, root=project.root, erased=erased))
+        )
         version = served_version(pulled.report.model_versions)
         baseline = find_baseline(project, window.model, version)
         if baseline:
@@ -112,6 +125,21 @@ def rows_served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
     if "model_version" not in frame.columns:
         return frame if version == UNKNOWN_VERSION else frame.head(0)
     return frame[frame["model_version"].astype("string").fillna(UNKNOWN_VERSION) == version]
+
+
+def failed_rows(frame: pd.DataFrame) -> pd.Series:
+    """Return whether each record failed: a status other than ``ok``, or none but an error type."""
+    import pandas as pd
+
+    none = pd.Series(data=None, index=frame.index, dtype="string")
+    status, error = (frame[name].astype("string") if name in frame.columns else none for name in STATUS_COLUMNS)
+    failed: pd.Series = (status.notna() & (status.str.lower() != "ok")) | (status.isna() & error.notna())
+    return failed.astype(bool)
+
+
+def answer_columns(settings: ModelSettings) -> tuple[str, ...]:
+    """Return the columns of what the model said, where it can be compared: texts and images cannot, nor are they kept."""
+    return () if settings.generates else PREDICTION_COLUMNS
 
 
 def find_baseline(project: Project, model: str, version: str) -> Baseline | None:
@@ -149,42 +177,76 @@ def measure(opened: OpenWindow, *, step: Step = directly) -> tuple[Measurements,
         model_version=opened.model_version,
         baseline_digest=baseline.digest if baseline else "",
     )
-    if baseline is None or any(blocking_reasons(measured, baseline, opened.settings)):
+    if any(unreadable_reasons(measured, opened.settings)):
         return measured, ""
+    html = ""
+    if baseline is not None:
+        measured, html = _compare(measured, opened, baseline, step)
+    health, groups = step("failures", lambda: _traffic(opened))
+    log.info("measured %s: %d rows, %d failure groups", opened.window.name, measured.pull.rows, len(groups))
+    return replace(measured, system=health, failures=groups), html
+
+
+def _compare(measured: Measurements, opened: OpenWindow, baseline: Baseline, step: Step) -> tuple[Measurements, str]:
+    """Measure what is compared with a baseline."""
+    settings = opened.settings
     measured = _measure_in_engine(measured, opened, baseline, step)
     drift, html = step("drift", lambda: _drift(opened, baseline))
-    performance = step("performance", lambda: _performance(opened)) if opened.settings.labels else None
-    log.info("measured %s: %d rows", opened.window.name, measured.pull.rows)
+    judged = settings.labels and not settings.generates
+    performance = step("performance", lambda: _performance(opened)) if judged else None
     if isinstance(performance, Unmeasured):
         return replace(measured, drift=drift, unmeasured=(performance,)), html
     return replace(measured, drift=drift, performance=performance), html
 
 
+def _traffic(opened: OpenWindow) -> tuple[SystemHealth, tuple[FailureGroup, ...]]:
+    """Measure failures, latency and cost, which are compared with no baseline."""
+    pulled, system = opened.pulled, opened.settings.system
+    failures = measure_failures(pulled, opened.window, in_app=system.failures.in_app)
+    if failures is None:
+        return measure_system(pulled, endpoints=system.endpoints, generators=system.generators), ()
+    failures, inputs = measure_failing_inputs(pulled, failures)
+    health = measure_system(pulled, failures, endpoints=system.endpoints, generators=system.generators)
+    return replace(health, inputs=inputs), failures.groups
+
+
 def _measure_in_engine(measured: Measurements, opened: OpenWindow, baseline: Baseline, step: Step) -> Measurements:
     pulled, suite = opened.pulled, opened.suite
-    columns = [*pulled.features, *PREDICTION_COLUMNS]
+    columns = [*pulled.features, *answer_columns(opened.settings)]
     known = {name: column.categories for name, column in baseline.profile.columns.items() if column.categories}
     profile = step("profile", lambda: profile_window(pulled, columns, known))
     return replace(
         measured,
         profile=profile,
         schema=compare_schema(baseline.profile, profile),
-        validation=step("validate", lambda: validate(pulled.database, pulled.table, suite)) if suite else None,
-        system=measure_system(pulled),
+        validation=step("validate", lambda: validate_window(pulled, suite)) if suite else None,
     )
+
+
+def validate_window(pulled: PulledWindow, suite: LoadedSuite) -> ValidationResult:
+    """Run a suite on a window; what it expects of answers it expects of the inferences that did not fail."""
+    return validate(pulled.database, pulled.table, suite, answered=pulled.answered(), answers=PREDICTION_COLUMNS)
 
 
 def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     settings = opened.settings.drift
     kinds = drift_kinds(baseline.profile, opened.settings)
-    present = [name for name in kinds if name in opened.pulled.columns]
+    present = [name for name in (*kinds, *STATUS_COLUMNS) if name in opened.pulled.columns]
+    current = opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present)
     return measure_drift(
         _as_kinds(_reference(opened, baseline, list(kinds)), kinds),
-        _as_kinds(opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present), kinds),
+        _as_kinds(_answered(current), kinds),
         drift_thresholds(baseline.profile, opened.settings),
         kinds,
         title=f"{opened.window.name}, version {opened.model_version}",
     )
+
+
+def _answered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without predictions of failed inferences: a default answer is none of the model's."""
+    failed = failed_rows(frame)
+    said = [name for name in PREDICTION_COLUMNS if name in frame.columns]
+    return frame.assign(**{name: frame[name].where(~failed) for name in said}) if failed.any() else frame
 
 
 def _as_kinds(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> pd.DataFrame:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import orjson
 
 from retrue.delivery import DeliveryReport, deliver
 from retrue.errors import ConfigError
+from retrue.failures.stories import FailureStory, measured_failures
 from retrue.judge import judge
 from retrue.ledger import Revision
 from retrue.metrics import greater_is_better
@@ -21,6 +23,7 @@ from retrue.reports.message import render_message
 from retrue.reports.quality import render_quality
 from retrue.reports.summary import render_summary
 from retrue.results import HistoryPoint, Measurements, Verdict
+from retrue.stages.compact import compact
 from retrue.stages.measure import OpenWindow, measure, open_window
 from retrue.stages.steps import Step, directly
 from retrue.windows import Window
@@ -89,7 +92,9 @@ def monitor_window(workspace: Workspace, window: Window, *, step: Step = directl
         RetrueError: The set-up is broken. A bad or unmeasurable window is a verdict, not an error.
     """
     token = workspace.ledger.claim(window)
-    with open_window(workspace.project, window, step=step) as opened:
+    erased = workspace.erased(window.model)
+    compact(workspace.project, window.model)
+    with open_window(workspace.project, window, step=step, erased=erased) as opened:
         revision = workspace.ledger.find(opened.key)
         if revision is None:
             revision = _judge(workspace, opened, token, step=step, flow_run_url=flow_run_url)
@@ -114,7 +119,10 @@ def _judge(workspace: Workspace, opened: OpenWindow, token: int, *, step: Step, 
         len(workspace.ledger.revisions(opened.window)) + 1
     )  # ours, or the claim has passed to another and we may not commit
     history = workspace.ledger.history(opened.window.model, limit=HISTORY_WINDOWS, before=opened.window.start)
-    _write_reports(workspace.project.path(report_dir), verdict, measurements, opened, history, drift_html, number)
+    failures = measured_failures(measurements)
+    stories = workspace.ledger.failures.tell(opened.window, failures)
+    folder = workspace.project.path(report_dir)
+    _write_reports(folder, verdict, measurements, opened, history, stories, drift_html, number)
     revision = step(
         "commit",
         lambda: workspace.ledger.commit(
@@ -125,8 +133,9 @@ def _judge(workspace: Workspace, opened: OpenWindow, token: int, *, step: Step, 
             step=opened.settings.window.grid.index(opened.window),
             flow_run_url=flow_run_url,
             settings=opened.settings,
-            render=render_message,
+            render=functools.partial(render_message, stories=stories),
             now=workspace.now(),
+            failures=failures,
         ),
     )
     log.info("%s: %s", opened.window.name, verdict.line)
@@ -138,16 +147,17 @@ def _write_reports(
     verdict: Verdict,
     measurements: Measurements,
     opened: OpenWindow,
-    history: tuple[HistoryPoint, ...],
+    history: Sequence[HistoryPoint],
+    stories: Sequence[FailureStory],
     drift_html: str,
     number: int,
 ) -> None:
     profile = opened.baseline.profile if opened.baseline else None
     pages: Mapping[str, str] = {
-        "summary.html": render_summary(verdict, measurements, history, limits=_limits(opened)),
+        "summary.html": render_summary(verdict, measurements, history, limits=_limits(opened), stories=stories),
         "quality.html": render_quality(verdict, measurements, baseline=profile),
         "drift.html": drift_html,
-        "verdict.md": render_markdown(verdict, measurements),
+        "verdict.md": render_markdown(verdict, measurements, history, stories=stories),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
@@ -161,5 +171,12 @@ def _limits(opened: OpenWindow) -> Mapping[str, float]:
     """Return the thresholds to draw, by the metric's recorded name."""
     settings, metric = opened.settings, opened.settings.metric
     bound = settings.performance.min if greater_is_better(metric) else settings.performance.max
-    limits = {f"performance.{metric}.realised": bound, "system.error_share": settings.system.max_error_share}
+    system = settings.system
+    latency = {f"system.latency_ms.{name}": getattr(system, f"latency_{name}_ms") for name in ("p50", "p95", "p99")}
+    limits = {
+        f"performance.{metric}.realised": bound,
+        "system.error_share": system.max_error_share,
+        "system.cost_usd_per_1k": system.max_cost_usd_per_1k,
+        **latency,
+    }
     return {name: limit for name, limit in limits.items() if limit is not None}

@@ -1,4 +1,4 @@
-"""Let go of what `retention` no longer keeps: report folders, MLflow runs of windows, effects that have ended.
+"""Let go of what `retention` no longer keeps: reports, MLflow runs of windows, ended effects, values that logs hold.
 
 Age counts from when a window was judged; where the ledger does not know it (a run that died before its commit), from when
 the folder was written, or from the window's start. What still waits to be mirrored to MLflow is kept.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from retrue.errors import DeliveryError, NameRefusedError
 from retrue.ledger import Trace
 from retrue.report_folders import ReportFolder, remove_report_folder, report_folders
+from retrue.stages.expire import FAILURES, expire
 from retrue.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ class Expired:
     runs: tuple[WindowRun, ...]
     effects: int
     effects_before: datetime | None
+    values: Mapping[str, int]
     oldest_kept: Mapping[str, datetime]
     problems: tuple[str, ...]
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How much there is of each kind."""
-        return {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects}
+        return {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects, **self.values}
 
     @property
     def facts(self) -> dict[str, object]:
@@ -75,7 +77,10 @@ def purge(workspace: Workspace) -> tuple[Purged, ...]:
 
     A purge that dies is completed by the next. What cannot be removed is a problem of its model; the others go on.
     """
-    return tuple(_remove(workspace, expired) for expired in find_expired(workspace))
+    purged = tuple(_remove(workspace, expired) for expired in find_expired(workspace))
+    if any(each.counts.get(FAILURES) for each in purged):
+        workspace.ledger.erasures.compact()
+    return purged
 
 
 def find_expired(workspace: Workspace) -> tuple[Expired, ...]:
@@ -108,6 +113,7 @@ def _expired(workspace: Workspace, model: str) -> Expired:
     traces = workspace.ledger.purges.traces(model)
     reports = _look_at_reports(workspace, model, traces, now - retention.reports) if retention.reports else _Looked()
     runs = _look_at_runs(workspace, model, traces, now - retention.mlflow) if retention.mlflow else _Looked()
+    values, refused = expire(workspace, model, dry_run=True)
     before = now - _effects_kept(workspace, model, retention.outbox) if retention.outbox else None
     effects = workspace.ledger.purges.count_ended(model, before=before) if before else 0
     oldest = {
@@ -121,8 +127,9 @@ def _expired(workspace: Workspace, model: str) -> Expired:
         runs=runs.expired,
         effects=effects,
         effects_before=before,
+        values=values,
         oldest_kept={kind: at for kind, at in oldest.items() if at},
-        problems=tuple(filter(None, (reports.problem, runs.problem))),
+        problems=(*filter(None, (reports.problem, runs.problem)), *refused),
     )
 
 
@@ -178,6 +185,7 @@ def _remove(workspace: Workspace, expired: Expired) -> Purged:
         REPORTS: sum(_remove_reports(workspace, expired, problems)),
         RUNS: sum(_remove_runs(workspace, expired, problems)),
         EFFECTS: purges.drop_ended(expired.model, before=expired.effects_before) if expired.effects_before else 0,
+        **expire(workspace, expired.model)[0],
     }
     oldest = {kind: at.isoformat() for kind, at in expired.oldest_kept.items()}
     purges.finish(receipt, removed=removed, oldest_kept=oldest, now=workspace.now())

@@ -15,9 +15,9 @@ from retrue.config import ModelSettings
 from retrue.errors import ModelError, RetrueError
 from retrue.ledger import EXTERNAL
 from retrue.results import Baseline, ColumnKind
-from retrue.sources.files import pull_window
 from retrue.stages.functions import user_function
 from retrue.stages.measure import find_baseline
+from retrue.stages.pulling import pull_window
 from retrue.stages.training import predict
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -126,7 +126,9 @@ def reproduce(workspace: Workspace, inference_id: str, *, model: str | None = No
 
 def _find(workspace: Workspace, model: str, settings: ModelSettings, inference_id: str) -> pd.Series[Any] | None:
     span = Window(model=model, start=FIRST, end=LAST)
-    with pull_window(span, settings, root=workspace.project.root, ids=(inference_id,)) as pulled:
+    with pull_window(
+        span, settings, root=workspace.project.root, only=(inference_id,), erased=workspace.erased(model)
+    ) as pulled:
         frame = pulled.sample(1, seed=0)
     return None if frame.empty else frame.iloc[0]
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from retrue.failures.lifecycle import FailureStatus
+from retrue.failures.stories import FailureStory
 from retrue.ledger import Revision
 from retrue.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out."""
+    """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out.
+
+    ``failures`` are the failure groups that are not resolved.
+    """
 
     model: str
     champion: str | None
     open_incidents: int
+    failures: tuple[FailureStory, ...]
     windows: tuple[Revision, ...]
     waiting: Mapping[str, int]
     undelivered: Mapping[str, int]
@@ -28,7 +35,17 @@ class Standing:
     @property
     def title(self) -> str:
         incidents = f"{self.open_incidents} open {'incident' if self.open_incidents == 1 else 'incidents'}"
-        return f"{self.model}: champion {self.champion or 'none'}, {incidents}"
+        return f"{self.model}: champion {self.champion or 'none'}, {incidents}{self._failures}"
+
+    @property
+    def _failures(self) -> str:
+        """How many failure groups are open, and how many of them are more than going on."""
+        if not self.failures:
+            return ""
+        counts = Counter(each.status for each in self.failures if each.status is not FailureStatus.ONGOING)
+        news = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        groups = f"{len(self.failures)} failure {'group' if len(self.failures) == 1 else 'groups'}"
+        return f", {groups}{f' ({news})' if news else ''}"
 
     @property
     def rows(self) -> list[tuple[str, str, str, str]]:
@@ -52,6 +69,9 @@ class Standing:
             "model": self.model,
             "champion": self.champion,
             "open_incidents": self.open_incidents,
+            "failure_groups": [
+                {"id": each.id, "title": each.text.title, "state": each.status.value} for each in self.failures
+            ],
             "waiting": dict(self.waiting),
             "undelivered": dict(self.undelivered),
             "windows": [
@@ -82,6 +102,7 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
         model=model,
         champion=ledger.models.champion(model),
         open_incidents=sum(each.state != "resolved" for each in ledger.incidents.list(model)),
+        failures=tuple(each for each in ledger.failures.list(model) if not each.resolved),
         windows=ledger.latest(model, limit=windows),
         waiting={kind: count for (kind, state), count in counts.items() if state == "pending"},
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},

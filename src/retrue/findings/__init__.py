@@ -1,0 +1,50 @@
+"""What a breach looks like, family by family: check, severity, sentence, next step. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from retrue.config import ModelSettings
+from retrue.findings.data import (
+    PREDICTIONS,
+    drift_findings,
+    expectation_findings,
+    quality_findings,
+    schema_findings,
+)
+from retrue.findings.failures import failure_findings
+from retrue.findings.performance import LABELS_COVERAGE, LABELS_WAITING, performance_findings
+from retrue.findings.served import compare_served, served_findings
+from retrue.findings.source import source_findings
+from retrue.findings.system import FAILURES_UNKNOWN, NO_TRAFFIC, system_findings, unjudged_bounds
+from retrue.results import Baseline, Finding, Measurements
+
+__all__ = [
+    "FAILURES_UNKNOWN",
+    "LABELS_COVERAGE",
+    "LABELS_WAITING",
+    "NO_TRAFFIC",
+    "PREDICTIONS",
+    "all_findings",
+    "compare_served",
+    "source_findings",
+    "traffic_findings",
+    "unjudged_bounds",
+]
+
+
+def all_findings(measurements: Measurements, baseline: Baseline, settings: ModelSettings) -> Iterator[Finding]:
+    """Yield every breach of a window that can be judged."""
+    yield from schema_findings(measurements)
+    yield from quality_findings(measurements, baseline, settings)
+    yield from expectation_findings(measurements)
+    yield from drift_findings(measurements, settings)
+    yield from performance_findings(measurements, baseline, settings)
+    yield from traffic_findings(measurements, settings)
+
+
+def traffic_findings(measurements: Measurements, settings: ModelSettings) -> Iterator[Finding]:
+    """Yield what is to be said of failures, latency and cost, which are compared with no baseline."""
+    yield from system_findings(measurements, settings)
+    yield from failure_findings(measurements, settings)
+    yield from served_findings(measurements)
