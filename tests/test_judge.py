@@ -14,6 +14,7 @@ from retrue.results import (
     Interval,
     Measurements,
     Outcome,
+    Resources,
     SchemaDifference,
     SetAside,
     Severity,
@@ -177,6 +178,33 @@ def test_each_kind_of_failure_cost_and_tokens_have_their_own_bound() -> None:
         ("system.tokens", "", Severity.WARNING),
     ]
     assert verdict.findings[1].message == "The window's inferences cost $12.50, over $10.00."
+
+
+def test_what_a_serving_process_uses_has_bounds_of_the_whole_window() -> None:
+    used = Resources(
+        samples=9, processes=1, cpu_cores={"p50": 1.0, "p95": 1.9, "max": 3.0}, memory_bytes=2.5e9, connections=400.0
+    )
+    idle = SystemHealth(error_share=0.0, latency_ms={"p95": 20.0})
+    health = SystemHealth(error_share=0.0, latency_ms={}, resources=used, endpoints={"/predict": idle})
+    own = {"endpoints": {"/predict": {"latency_p95_ms": 30}}}
+    bounds = {"max_cpu_cores": 1.5, "max_memory_gb": 2, "max_connections": 300, **own}
+    verdict = judged(measurements(system=health), settings(system=bounds))
+    assert [each.message for each in verdict.findings] == [
+        "A serving process had 400 connections open, over 300 connections.",
+        "A serving process uses 1.9 cores at p95, over 1.5 cores.",
+        "A serving process held 2.5 GB of memory, over 2 GB.",
+    ]
+    wide = {"max_cpu_cores": 2, "max_memory_gb": 4, "max_connections": 400, **own}
+    assert judged(measurements(system=health), settings(system=wide)).outcome is Outcome.HEALTHY
+
+
+def test_a_bound_of_processes_that_nobody_sampled_is_no_pass() -> None:
+    health = SystemHealth(error_share=0.0, latency_ms={})
+    verdict = judged(measurements(system=health), settings(system={"max_memory_gb": 2}))
+    assert (verdict.outcome, verdict.reasons) == (
+        Outcome.INCONCLUSIVE,
+        ("memory could not be measured: no process sampled it",),
+    )
 
 
 def test_an_endpoint_and_a_generator_are_judged_by_their_own_bounds() -> None:

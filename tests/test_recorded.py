@@ -27,6 +27,7 @@ from retrue.results import (
     Profile,
     PullReport,
     RealisedPerformance,
+    Resources,
     SchemaDifference,
     Served,
     SetAside,
@@ -45,7 +46,7 @@ WINDOW = Window(model="flight-delay", start=START, end=START + timedelta(days=7)
 PULL = PullReport(
     rows=6000, labelled_rows=5400, files_read=7, files_skipped=20, duplicates=3,
     set_aside=(SetAside(place="a.jsonl:3", reason="no JSON", count=2),), set_aside_share=0.001,
-    input_digest="i", model_versions={"1": 6000},
+    input_digest="i", model_versions={"1": 6000}, lost=4, dropped={"queue_full": 5, "storage": 2},
 )  # fmt: skip
 FINDING = Finding(
     check="performance.roc_auc", scope="", severity=Severity.CRITICAL, value="0.58", threshold="0.60",
@@ -116,6 +117,8 @@ def test_metrics_have_the_names_of_the_design_and_their_values() -> None:
         "system.latency_ms.p99": 80.0,
         "source.duplicates": 3.0,
         "source.set_aside": 2.0,
+        "source.lost": 4.0,
+        "source.dropped": 7.0,
     }.items()  # fmt: skip
 
 
@@ -157,6 +160,24 @@ def test_failures_cost_and_parts_have_metrics_of_their_own() -> None:
 def test_a_log_that_says_nothing_of_failures_records_no_number_of_groups() -> None:
     metrics = metrics_of(measured(system=SystemHealth(error_share=None, latency_ms={})), verdict())
     assert not any(name.startswith(("failures", "system")) for name in metrics)
+
+
+def test_what_serving_processes_used_has_metrics_and_is_in_the_json() -> None:
+    used = Resources(
+        samples=9, processes=2, cpu_cores={"p50": 0.1, "p95": 0.9, "max": 1.2}, memory_bytes=2e9, connections=0.0
+    )
+    measurements = measured(system=SystemHealth(error_share=None, latency_ms={}, resources=used))
+    recorded = {
+        name: value for name, value in metrics_of(measurements, verdict()).items() if name.startswith("system.")
+    }
+    assert recorded == {
+        "system.processes": 2.0, "system.cpu_cores.p50": 0.1, "system.cpu_cores.p95": 0.9, "system.cpu_cores.max": 1.2,
+        "system.memory_bytes.max": 2e9, "system.connections.max": 0.0,
+    }  # fmt: skip
+    document = json.loads(json.dumps(verdict_json(verdict(), measurements, revision=1), allow_nan=False))
+    assert document["measurements"]["system"]["resources"]["memory_bytes"] == 2e9
+    assert document["measurements"]["system"]["resources"]["gpu_share"] is None
+    assert document["measurements"]["pull"]["dropped"] == {"queue_full": 5, "storage": 2}
 
 
 def test_groups_with_their_inputs_and_what_was_served_are_in_the_json() -> None:

@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from retrue.results import Measurements, Outcome, Severity, SystemHealth, Verdict
+from retrue.results import Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
 
 SCHEMA = 1
 FAILURE_GROUPS_MAX = 50  # groups with a metric of their own, the largest
@@ -153,6 +153,8 @@ def _source_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
     yield "source.duplicates", pull.duplicates
     yield "source.set_aside", sum(item.count for item in pull.set_aside)
     yield "source.set_aside_share", pull.set_aside_share
+    yield "source.lost", pull.lost
+    yield "source.dropped", sum(pull.dropped.values())
 
 
 def _quality_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
@@ -188,6 +190,8 @@ def _system_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
     if (system := measurements.system) is None:
         return
     yield from _traffic_metrics(system)
+    if system.resources is not None:
+        yield from _resource_metrics(system.resources)
     parts = {"/": system.endpoints, ".by_version/": system.versions, ".by_generator/": system.generators}
     for between, healths in parts.items():
         for part, health in healths.items():
@@ -203,6 +207,12 @@ def _traffic_metrics(system: SystemHealth) -> Iterator[tuple[str, float]]:
     yield from ((f"system.request_bytes.{quantile}", value) for quantile, value in system.request_bytes.items())
     sums = ("cost_usd", "input_tokens", "output_tokens", "output_tokens_per_inference")
     yield from ((f"system.{name}", value) for name in sums if (value := getattr(system, name)) is not None)
+
+
+def _resource_metrics(resources: Resources) -> Iterator[tuple[str, float]]:
+    yield "system.processes", resources.processes
+    yield from ((f"system.cpu_cores.{name}", value) for name, value in resources.cpu_cores.items())
+    yield from ((f"system.{name}.max", value) for name, value in resources.peaks.items())
 
 
 def _series(system: SystemHealth) -> Iterator[tuple[str, float]]:

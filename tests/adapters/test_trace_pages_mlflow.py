@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -38,8 +39,8 @@ def test_a_trace_that_mlflow_does_not_know_has_none(mlflow_uri: str, traced: tup
     assert list(trace_urls(mlflow_uri, [unknown, traced[1]])) == [traced[1]]
 
 
-def test_a_store_that_is_no_server_has_no_pages() -> None:
-    assert trace_urls("sqlite:///nothing.db", ["ab" * 16]) == {}
+def test_a_store_that_is_no_server_has_no_pages(tmp_path: Path) -> None:
+    assert trace_urls(f"sqlite:///{tmp_path / 'nothing.db'}", ["ab" * 16]) == {}
 
 
 def test_a_server_that_is_down_is_said_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +44,21 @@ def test_failures_fit_the_page_and_open_on_a_click(sample: ModuleType, page: Pag
     drawn = first.locator("svg.bars").first.bounding_box()
     assert drawn is not None
     assert (drawn["width"] > 60, drawn["height"]) == (True, 24)
+
+
+@pytest.mark.parametrize("width", [1400, 660, 390])
+def test_what_the_serving_processes_used_fits_the_page(
+    sample: ModuleType, page: Page, tmp_path: Path, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    path = tmp_path / "summary.html"
+    used = replace(sample.MEASUREMENTS, system=replace(sample.SERVING, resources=sample.RESOURCES))
+    path.write_text(render_summary(sample.verdict(), used, sample.history(used=True)))
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    expect(page.get_by_role("heading", name="The serving processes")).to_be_visible()
+    expect(page.get_by_text("1.87 GB").first).to_be_visible()
+    expect(page.get_by_label("Memory of a process")).to_be_visible()
 
 
 def test_a_failure_with_a_hostile_name_is_shown_and_runs_nothing(

@@ -27,6 +27,7 @@ from retrue.results import (
     Profile,
     PullReport,
     RealisedPerformance,
+    Resources,
     SchemaDifference,
     Served,
     SetAside,
@@ -209,6 +210,19 @@ SERVING = SystemHealth(
     ),
 )  # fmt: skip
 
+RESOURCES = Resources(
+    samples=241_920,
+    processes=5,
+    cpu_cores={"p50": 0.21, "p95": 0.94, "max": 1.62},
+    memory_bytes=1.874e9,
+    open_files=118.0,
+    connections=64.0,
+    threads=23.0,
+    gpu_share=0.97,
+    gpu_memory_bytes=11.2e9,
+    queue_records=310.0,
+)
+
 LONG = FailingInput(
     conditions=(Condition(column="distance", relation="in", value="[1,000, 2,500)"),),
     ratio=Interval(value=2.4, low=1.3, high=4.4),
@@ -299,7 +313,7 @@ def verdict(*findings: Finding, reasons: tuple[str, ...] = (), window: Window = 
     )
 
 
-def history(count: int = 20, *, spent: bool = False) -> tuple[HistoryPoint, ...]:
+def history(count: int = 20, *, spent: bool = False, used: bool = False) -> tuple[HistoryPoint, ...]:
     """Weeks before the window: one missing, one without labels, one without latencies, one breached, a new version."""
     points = []
     for number in range(count, 0, -1):
@@ -322,6 +336,10 @@ def history(count: int = 20, *, spent: bool = False) -> tuple[HistoryPoint, ...]
         if spent:
             metrics |= {"system.cost_usd_per_1k": 0.5 + 0.02 * number % 0.1, "system.input_tokens": 2e6 + 3e4 * number,
                         "system.output_tokens": 4e5}  # fmt: skip
+        if used:
+            metrics |= {"system.cpu_cores.p50": 0.2, "system.cpu_cores.p95": 0.6 + 0.05 * (number % 5),
+                        "system.cpu_cores.max": 1.2 + 0.1 * (number % 3), "system.connections.max": 40.0 + number % 7,
+                        "system.memory_bytes.max": 1.9e9 - 4e7 * number}  # fmt: skip
         points.append(
             HistoryPoint(
                 window=Window(model="flight-delay", start=start, end=start + WEEK),
@@ -360,13 +378,14 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     limits = {"performance.roc_auc.realised": 0.6, "system.error_share": 0.01}
     judged = verdict(*FINDINGS, reasons=("drift of pressure could not be measured: nothing but nulls",))
-    serving = replace(MEASUREMENTS, system=SERVING)
+    serving = replace(MEASUREMENTS, system=replace(SERVING, resources=RESOURCES))
+    past = history(spent=True, used=True)
     told = {"stories": failures()}
     page = render_summary(
-        judged, serving, history(spent=True), limits={**limits, "system.latency_ms.p95": 80.0}, **told
+        judged, serving, past, limits={**limits, "system.latency_ms.p95": 80.0, "system.memory_bytes.max": 2e9}, **told
     )
     (folder / "summary.html").write_text(page)
-    (folder / "verdict.md").write_text(render_markdown(judged, serving, history(spent=True), **told))
+    (folder / "verdict.md").write_text(render_markdown(judged, serving, past, **told))
     group = FINDINGS[1]
     (folder / "message.txt").write_text(
         "\n".join(render_message(judged, [change(group, Change.OPENED)], stories=failures()))

@@ -13,12 +13,13 @@ from tests.ledger.verdicts import finding
 from retrue.reports import render_markdown, render_message, render_summary
 from retrue.reports.failures import failure_section, reproduce_command, since
 from retrue.reports.served import side_by_side
-from retrue.results import Change, Finding, SystemHealth
+from retrue.results import Change, Finding, Resources, SystemHealth
 
 
 def page(sample: ModuleType, system: SystemHealth | None = None, **about: object) -> str:
     measurements = replace(sample.MEASUREMENTS, system=system or sample.MEASUREMENTS.system)
-    return str(render_summary(sample.verdict(), measurements, sample.history(spent=True), **about))
+    past = about.pop("past", None) or sample.history(spent=True)
+    return str(render_summary(sample.verdict(), measurements, past, **about))
 
 
 def text_of(html: str) -> str:
@@ -135,6 +136,31 @@ def test_a_line_of_latency_has_its_own_limit(sample: ModuleType) -> None:
     drawn = page(sample, sample.SERVING, limits={"system.latency_ms.p95": 80.0})
     assert "p95 limit 80" in drawn
     assert 'class="limit s2"' in drawn
+
+
+def test_what_the_serving_processes_used_is_a_block_and_charts_where_it_was_sampled(sample: ModuleType) -> None:
+    used = replace(sample.SERVING, resources=sample.RESOURCES)
+    past = sample.history(used=True)
+    drawn = page(sample, used, past=past, limits={"system.memory_bytes.max": 2e9})
+    text = text_of(drawn)
+    assert "The serving processes Processor p95 0.94 cores p50 0.21, peak 1.62 Peak memory 1.87 GB" in text
+    assert "Peak connections 64 118 open files Peak threads 23 Peak GPU 97% 11.2 GB on all GPUs" in text
+    assert "5 processes, 241,920 samples; each figure is of one process." in text
+    titles = re.findall(r'class="chart"[^>]*aria-label="([^"]+)"', drawn)
+    assert titles[-3:] == ["Processor, cores of a process", "Memory of a process", "Connections of a process"]
+    assert "memory limit 2 GB" in drawn
+    markdown = render_markdown(sample.verdict(), replace(sample.MEASUREMENTS, system=used), past)
+    assert "## The serving processes" in markdown
+    assert "| Peak memory | 1.87 GB |  |" in markdown
+    assert re.search(r"\| Peak memory \| [▁-█·]{20} \| 1\\.87 GB \|", markdown)
+
+
+def test_processes_that_nobody_sampled_have_no_block(sample: ModuleType) -> None:
+    assert "serving processes" not in page(sample, sample.SERVING)
+    assert "serving processes" not in render_markdown(sample.verdict(), sample.MEASUREMENTS)
+    idle = Resources(samples=1, processes=1)
+    text = text_of(page(sample, replace(sample.SERVING, resources=replace(idle, threads=3.0))))
+    assert "The serving processes Peak threads 3 1 process, 1 sample; each figure is of one process." in text
 
 
 # ---------------------------------------------------------------- Markdown

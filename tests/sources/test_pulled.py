@@ -28,6 +28,30 @@ def test_larger_sample_holds_the_smaller_one(tmp_path: Path) -> None:
     assert ids(tmp_path, 120)[:30] == ids(tmp_path, 30)
 
 
+def test_answered_rows_are_those_without_a_failure_however_the_log_tells_it(tmp_path: Path) -> None:
+    told = [{"status": "OK"}, {"status": "error"}, {"status": None, "error_type": "KeyError"}, {"status": None}, {}]
+    for number, columns in enumerate((("status", "error_type"), ("error_type",), ("status",))):
+        rows = [
+            {name: value for name, value in {**record(place), "status": "ok", "error_type": None, **each}.items()
+             if name not in {"status", "error_type"} - {*columns}}
+            for place, each in enumerate(told)
+        ]  # fmt: skip
+        write_parquet(tmp_path / f"{number}/logs/a.parquet", rows)
+        with pull(tmp_path / str(number)) as pulled:
+            left = pulled.engine.fetch(pulled.engine.table(pulled.answered()).select("inference_id"))
+        gone = {("status", "error_type"): {1, 2}, ("error_type",): {2}, ("status",): {1}}[columns]
+        assert {identity for (identity,) in left} == {f"id-{place}" for place in range(5)} - {
+            f"id-{each}" for each in gone
+        }
+
+
+def test_all_rows_are_answered_where_the_log_says_nothing_of_failures(tmp_path: Path) -> None:
+    silent = [{name: value for name, value in record(number).items() if name != "status"} for number in range(3)]
+    write_parquet(tmp_path / "logs/a.parquet", silent)
+    with pull(tmp_path) as pulled:
+        assert pulled.answered() == pulled.table
+
+
 def test_sample_of_more_rows_than_there_are_is_all_of_them(tmp_path: Path) -> None:
     write_parquet(tmp_path / "logs/a.parquet", records(20))
     assert sorted(ids(tmp_path, 500)) == sorted(f"id-{number}" for number in range(20))

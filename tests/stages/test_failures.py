@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from retrue.errors import ConfigError
 from retrue.results import Outcome
 from retrue.stages.freeze import freeze_from_log
 from tests.sources.logs import Row
+from tests.sources.spooled import spool_rows
 from tests.stages.project import FIRST, MODEL, NOW, REFERENCE, ROWS, Shop, day, document, records
 
 STACK = """Traceback (most recent call last):
@@ -115,6 +117,37 @@ def test_failures_of_a_version_without_a_baseline_are_seen(shop: Shop) -> None:
     assert judged.verdict.outcome is Outcome.INCONCLUSIVE
     assert findings(judged)["system.errors"][0] == "critical"
     assert findings(judged)["failure.group"][0] == "warning"
+
+
+def gauges(connections: int = 12, at: Any = FIRST) -> list[Row]:
+    return [
+        {"time": at + number * timedelta(seconds=10), "cpu_cores": 0.5, "rss_bytes": 2**30, "connections": connections}
+        for number in range(100)
+    ]
+
+
+def test_what_the_serving_processes_used_is_measured_judged_and_shown(shop: Shop) -> None:
+    shop.configure(system={"max_connections": 10, "max_memory_gb": 2})
+    spool_rows(shop.root / "logs", records(day(0)), model=MODEL)
+    spool_rows(shop.root / "logs/resources", gauges(), kind="resources", model=MODEL)
+    spool_rows(shop.root / "logs/resources", gauges(99, day(1)), kind="resources", model=MODEL)
+    judged = shop.judge(0)
+    (found,) = (each for each in judged.verdict.findings if each.check == "system.connections")
+    assert found.message == "A serving process had 12 connections open, over 10 connections."
+    recorded = document(judged.report_dir)
+    assert recorded["metrics"]["system.memory_bytes.max"] == 2**30
+    assert recorded["measurements"]["system"]["resources"]["samples"] == 100
+    for name in ("summary.html", "verdict.md"):
+        assert "The serving processes" in (judged.report_dir / name).read_text()
+
+
+def test_samples_of_processes_are_no_part_of_what_a_window_was_judged_on(shop: Shop) -> None:
+    """They arrive late, or not at all, without another revision."""
+    spool_rows(shop.root / "logs", records(day(0)), model=MODEL)
+    before = shop.judge(0)
+    assert "system.processes" not in document(before.report_dir)["metrics"]
+    spool_rows(shop.root / "logs/resources", gauges(), kind="resources", model=MODEL)
+    assert shop.judge(0).verdict.key == before.verdict.key
 
 
 def test_versions_side_by_side_are_compared_in_a_sentence(shop: Shop) -> None:

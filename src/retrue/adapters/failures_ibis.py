@@ -18,7 +18,7 @@ from retrue.failures.kinds import FailureKind, failure_kind
 from retrue.results import HISTOGRAM_BINS, FailureGroup
 from retrue.sources.engine import hash_of
 from retrue.sources.files import UNKNOWN_VERSION
-from retrue.sources.pulled import PulledWindow
+from retrue.sources.pulled import PulledWindow, failed_of
 from retrue.windows import Window
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ STACK_END = 8_000  # characters kept of either end of a long stack
 
 GENERATOR = "gen_ai.request.model"
 
-_OK = "ok"
 _DIGITS = r"[0-9]+"
 _NEEDED = (
     "inference_id", "time", "model_version", "endpoint", "status", "sample_weight", "error_type", "error_message", "error_stack",
@@ -77,20 +76,6 @@ def narrow(pulled: PulledWindow, names: Sequence[str]) -> ir.Table:
 
     table = pulled.expression()
     return ibis.table({name: table[name].type() for name in names if name in table.columns}, name=pulled.table)
-
-
-def failed_of(table: ir.Table) -> ir.BooleanValue | None:
-    """Return whether a record failed: it has a status other than ``ok``, or none but an ``error_type``.
-
-    None where the log has neither column.
-    """
-    import ibis
-
-    status = table.status if "status" in table.columns else ibis.null("string")
-    kind = table.error_type if "error_type" in table.columns else ibis.null("string")
-    if not {"status", "error_type"} & set(table.columns):
-        return None
-    return (status.notnull() & (status.lower() != _OK)) | (status.isnull() & kind.notnull())
 
 
 def share_of(part: float, whole: float) -> float:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from retrue.adapters.failures_ibis import GENERATOR, failed_of, narrow
+from retrue.adapters.failures_ibis import GENERATOR, narrow
 from retrue.sources.files import UNKNOWN_VERSION
-from retrue.sources.pulled import PulledWindow
+from retrue.sources.pulled import PulledWindow, failed_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -58,3 +58,8 @@ class RetentionSettings(Settings):
     free_text: Kept = None
     errors: Kept = None
     labels: Kept = None
+
+    @property
+    def of_records(self) -> timedelta | None:
+        """How long a log is whole: the shortest time of what it holds, None where all of it is kept."""
+        return min((each for each in (self.features, self.free_text, self.errors, self.labels) if each), default=None)

@@ -44,10 +44,14 @@ class SystemSettings(TrafficSettings):
     """Bounds of the whole window, and of endpoints and generators beside it: text and images differ in all of them.
 
     A bound of one endpoint does not lift that of the whole window: leave the latter null where functions differ too much
-    to share it.
+    to share it. Of the serving processes none may use more: cores at p95, memory (1 GB is 10^9 bytes) and connections at
+    any time.
     """
 
     max_error_share: Share | None = 0.01
+    max_cpu_cores: Positive | None = None
+    max_memory_gb: Positive | None = None
+    max_connections: Positive | None = None
     failures: FailureSettings = FailureSettings()
     endpoints: Mapping[str, TrafficSettings] = {}
     generators: Mapping[str, TrafficSettings] = {}

@@ -189,7 +189,7 @@ def _measured(
             outside=outside,
             ratio=relative_risk(*sums, confidence=thresholds.confidence),
             chance=max(
-                _NORMAL.cdf(-value / deviation) if deviation else float(value <= 0),
+                _normal_chance(value, deviation) if sums[2].rows else 0.0,
                 _exact_chance(exposure.failed, failed, exposure.total.weight / total.weight),
             ),
         )
@@ -201,6 +201,11 @@ def _has_records(exposure: Exposure, total: Sums, thresholds: InputThresholds) -
     return bool(
         exposure.total.rows >= thresholds.min_rows and outside.rows and outside.weight and exposure.total.weight
     )
+
+
+def _normal_chance(value: float, deviation: float) -> float:
+    """Return the probability of so large a log-normal ratio; without a failure outside it would say next to nothing."""
+    return _NORMAL.cdf(-value / deviation) if deviation else float(value <= 0)
 
 
 def _exact_chance(failed_inside: Sums, failed: Sums, share: float) -> float:

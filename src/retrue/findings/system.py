@@ -1,4 +1,4 @@
-"""Findings about failures, latency, cost and tokens: of the whole window, of endpoints, of generators. Pure."""
+"""Findings about failures, latency, cost, tokens and the serving processes: of a window, of endpoints, of generators. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retrue.config import ModelSettings, SystemSettings, TrafficSettings, nearest
-from retrue.results import Finding, Measurements, Severity, SystemHealth
+from retrue.results import Finding, Measurements, Resources, Severity, SystemHealth
 
 FAILURES_UNKNOWN = "system.status"
 """The check of a window whose log does not say what failed."""
@@ -32,12 +32,18 @@ _STEPS = {
     "system.latency": "Compare with the rows and the version served: load or a slower model.",
     "system.cost": "See which version, endpoint or generator it comes from, and how many tokens each uses.",
     "system.tokens": "Look for prompts that make the model talk, or a limit that was lifted.",
+    "system.cpu": "Compare with the rows: load, or a model that needs more for each; more processes or a smaller batch help.",
+    "system.memory": "Look at the charts: what grows from window to window is a leak, what jumps is a larger model or input.",
+    "system.connections": "Look for clients or backends whose connections are opened anew and never closed.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """One bound: the key in the settings, the check, what is measured, and how value and sentence read."""
+    """One bound: the key in the settings, the check, what is measured, and how value and sentence read.
+
+    A key that only the settings of the whole window have is of no endpoint or generator.
+    """
 
     key: str
     check: str
@@ -70,7 +76,7 @@ def system_findings(measurements: Measurements, settings: ModelSettings) -> Iter
         yield _failures_unknown(settings.system)
     for part in _parts(health, settings.system):
         for bound in _BOUNDS:
-            limit, value = getattr(part.bounds, bound.key), bound.value(part.health)
+            limit, value = getattr(part.bounds, bound.key, None), bound.value(part.health)
             if limit is not None and value is not None and value > limit:
                 yield _broken(part, bound, value, limit)
     yield from _unseen("endpoint", health.endpoints, settings.system.endpoints)
@@ -89,7 +95,7 @@ def unjudged_bounds(measurements: Measurements, settings: ModelSettings) -> Iter
         missing: dict[str, str] = {}
         for bound in _BOUNDS:
             if (
-                getattr(part.bounds, bound.key) is not None
+                getattr(part.bounds, bound.key, None) is not None
                 and bound.value(part.health) is None
                 and _is_chosen(part, bound)
             ):
@@ -162,6 +168,10 @@ def _percentile(name: str) -> Callable[[SystemHealth], float | None]:
     return lambda health: health.latency_ms.get(name)
 
 
+def _used(read: Callable[[Resources], float | None]) -> Callable[[SystemHealth], float | None]:
+    return lambda health: read(health.resources) if health.resources else None
+
+
 def _percent(value: float) -> str:
     return f"{value:.2%}"
 
@@ -176,6 +186,18 @@ def _dollars(value: float) -> str:
 
 def _tokens(value: float) -> str:
     return f"{value:,.0f} tokens"
+
+
+def _cores(value: float) -> str:
+    return f"{value:.3g} cores"
+
+
+def _gigabytes(value: float) -> str:
+    return f"{value:,.3g} GB"
+
+
+def _connections(value: float) -> str:
+    return f"{value:,.0f} connections"
 
 
 def _share_bound(key: str) -> _Bound:
@@ -219,7 +241,21 @@ _BOUNDS = (
         lambda health: health.output_tokens_per_inference, _tokens,
         lambda value, at: f"An inference{at} has {value} of output on average",
     ),
+    _Bound(
+        "max_cpu_cores", "system.cpu", "processor use", _used(lambda used: used.cpu_cores.get("p95")), _cores,
+        lambda value, at: f"A serving process uses {value} at p95",
+    ),
+    _Bound(
+        "max_memory_gb", "system.memory", "memory",
+        _used(lambda used: None if used.memory_bytes is None else used.memory_bytes / 1e9), _gigabytes,
+        lambda value, at: f"A serving process held {value} of memory",
+    ),
+    _Bound(
+        "max_connections", "system.connections", "the number of connections", _used(lambda used: used.connections),
+        _connections, lambda value, at: f"A serving process had {value} open",
+    ),
 )  # fmt: skip
+_UNSAMPLED = "no process sampled it"
 _ABSENT = {
     "system.errors": "no row has a status",
     "system.timeouts": "no row has a status",
@@ -228,4 +264,7 @@ _ABSENT = {
     "system.latency": "no row has a latency_ms",
     "system.cost": "no row has a cost_usd",
     "system.tokens": "no row has output_tokens",
+    "system.cpu": _UNSAMPLED,
+    "system.memory": _UNSAMPLED,
+    "system.connections": _UNSAMPLED,
 }

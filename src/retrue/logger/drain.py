@@ -140,7 +140,7 @@ class Drain:
     def _guarded_pass(self) -> None:
         try:
             self._pass()
-        except Exception:  # noqa: BLE001 - the thread must outlive whatever a record or a disk does to one pass
+        except BaseException:  # noqa: BLE001 - the thread must outlive whatever a record or a disk does to one pass
             self.failures += 1
 
     def _pass(self) -> None:
@@ -187,7 +187,7 @@ class Drain:
     def _encoded(self, stream: Stream, facts: Facts, number: int, weight: float) -> bytes | None:
         try:
             return stream.encode(facts, number, weight)
-        except Exception:  # noqa: BLE001 - one record's values must not cost the others of its batch
+        except BaseException:  # noqa: BLE001 - a value may even raise CancelledError; it costs its own record only
             self.failures += 1
             return None
 

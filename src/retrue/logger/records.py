@@ -9,6 +9,7 @@ from typing import Final
 from retrue.logger.calls import CallFacts, Facts, RecordFacts
 from retrue.logger.exceptions import Failure, stack_lines
 from retrue.logger.messages import Raised
+from retrue.logger.segments import TIME_END
 
 STATUSES: Final = frozenset({"ok", "error", "timeout", "rejected"})
 
@@ -32,14 +33,14 @@ _KNOWN = frozenset(
 
 
 def nanoseconds(at: object) -> int | None:
-    """Return a time as ns since 1970; None where it is neither a whole number nor an aware datetime.
+    """Return a time as ns since 1970; None where it is no whole number or aware datetime of the years 1970 to 2261.
 
     >>> nanoseconds(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)), nanoseconds(5), nanoseconds(datetime(1970, 1, 1))
     (1000000000, 5, None)
     """
     if isinstance(at, datetime):
-        return (at - _EPOCH) // _MICROSECOND * 1_000 if at.utcoffset() is not None else None
-    return at if type(at) is int else None
+        at = (at - _EPOCH) // _MICROSECOND * 1_000 if at.utcoffset() is not None else None
+    return at if type(at) is int and 0 <= at < TIME_END else None
 
 
 def began_at(facts: Facts, now: Callable[[], int]) -> int:
@@ -72,8 +73,8 @@ def inference_record(
             del record[name]
     if record["inference_id"] is None:
         record["inference_id"] = f"{boot}-{number}"
-    if type(record["time"]) is not int:
-        record["time"] = began_at(facts, now)
+    at = nanoseconds(record["time"])
+    record["time"] = began_at(facts, now) if at is None else at
     if record.get("endpoint") is None:
         record["endpoint"] = endpoint
     record["sample_weight"] = weight

@@ -8,7 +8,8 @@ from retrue.failures.stories import FailureStory
 from retrue.recorded import metrics_of
 from retrue.reports.escape import escape_cell, escape_markdown
 from retrue.reports.failures import failure_markdown
-from retrue.reports.figures import dollars, key_figures, number, share, span
+from retrue.reports.figures import dollars, key_figures, number, share, size, span
+from retrue.reports.resources import resources_markdown
 from retrue.reports.served import served_markdown
 from retrue.reports.sparkline import text_sparkline
 from retrue.results import HistoryPoint, Measurements, Outcome, Verdict
@@ -20,6 +21,8 @@ _TRENDS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "system.latency_ms.p50": ("Latency p50, ms", number),
     "system.latency_ms.p95": ("Latency p95, ms", number),
     "system.latency_ms.p99": ("Latency p99, ms", number),
+    "system.cpu_cores.p95": ("Processor p95, cores", number),
+    "system.memory_bytes.max": ("Peak memory", size),
     "system.cost_usd_per_1k": ("Cost per 1,000 inferences", dollars),
 }
 
@@ -41,6 +44,7 @@ def render_markdown(
         *_figures(measurements),
         *failure_markdown(stories, measurements.system),
         *served_markdown(measurements.system),
+        *resources_markdown(measurements.system),
         *_trends(verdict, measurements, history),
     )
     return "\n".join(lines) + "\n"

@@ -11,8 +11,9 @@ from retrue.failures.stories import FailureStory
 from retrue.recorded import metrics_of
 from retrue.reports.charts import ChartPoint, Series, line_chart, lines_chart
 from retrue.reports.failures import failure_section
-from retrue.reports.figures import count, day, dollars, key_figures, metric, number, share, span, tokens
+from retrue.reports.figures import count, day, dollars, key_figures, metric, number, share, size, span, tokens
 from retrue.reports.page import render, verdict_line
+from retrue.reports.resources import resource_figures, sampled
 from retrue.reports.served import comparisons, side_by_side
 from retrue.results import ColumnDrift, HistoryPoint, Measurements, Outcome, Verdict
 from retrue.windows import Window
@@ -25,6 +26,9 @@ _LINES: tuple[tuple[str, Mapping[str, str], Callable[[float], str]], ...] = (
     ("Latency, ms", {name: f"system.latency_ms.{name}" for name in ("p50", "p95", "p99")}, number),
     ("Cost per 1,000 inferences", {"cost": "system.cost_usd_per_1k"}, dollars),
     ("Tokens", {"in": "system.input_tokens", "out": "system.output_tokens"}, tokens),
+    ("Processor, cores of a process", {name: f"system.cpu_cores.{name}" for name in ("p50", "p95", "max")}, number),
+    ("Memory of a process", {"memory": "system.memory_bytes.max"}, size),
+    ("Connections of a process", {"connections": "system.connections.max"}, count),
 )
 """Charts with their lines by name, each with its recorded metric."""
 
@@ -83,6 +87,8 @@ def render_summary(
         titles={each.id: each.text.title for each in stories},
         side_by_side=side_by_side(measurements.system),
         comparison=comparisons(measurements.system),
+        resources=resource_figures(measurements.system),
+        sampled=sampled(measurements.system),
         charts=list(_charts(past, judged, limits or {})),
         drifted=_shown_drift(drifted),
         more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),

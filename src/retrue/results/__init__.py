@@ -15,9 +15,11 @@ from retrue.results.decided import (
 )
 from retrue.results.failures import (
     HISTOGRAM_BINS,
+    PEAKS,
     Condition,
     FailingInput,
     FailureGroup,
+    Resources,
     Served,
     SystemHealth,
 )
@@ -50,6 +52,7 @@ from retrue.results.measurements import Measurements
 
 __all__ = [
     "HISTOGRAM_BINS",
+    "PEAKS",
     "Baseline",
     "Change",
     "ColumnDrift",
@@ -74,6 +77,7 @@ __all__ = [
     "Provenance",
     "PullReport",
     "RealisedPerformance",
+    "Resources",
     "RetrainCause",
     "SchemaDifference",
     "Served",

@@ -10,6 +10,8 @@ from retrue.results.measured import Interval, refuse_nan, refuse_outside_unit
 
 HISTOGRAM_BINS = 24
 """Equal parts of a window in which the failures of a group are counted."""
+PEAKS = ("memory_bytes", "open_files", "connections", "threads", "gpu_share", "gpu_memory_bytes", "queue_records")
+"""What of a process is kept as its largest value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,38 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the processes that served a window used, as their loggers sampled it.
+
+    Every figure is of one process at one time: ``cpu_cores`` holds p50, p95 and max over all samples (1.0 is one core's
+    whole time), each of the others is the largest, None where no process could read it. ``connections`` are open sockets,
+    ``gpu_share`` is of the busiest GPU in 0-1, ``gpu_memory_bytes`` in use on all GPUs, by whomever. ``queue_records``
+    waited in the logger's own memory. ``processes`` counts all that were sampled, however short they lived.
+    """
+
+    samples: int
+    processes: int
+    cpu_cores: Mapping[str, float] = field(default_factory=dict)
+    memory_bytes: float | None = None
+    open_files: float | None = None
+    connections: float | None = None
+    threads: float | None = None
+    gpu_share: float | None = None
+    gpu_memory_bytes: float | None = None
+    queue_records: float | None = None
+
+    @property
+    def peaks(self) -> Mapping[str, float]:
+        """The largest values of all but the processor, without those that no process could read."""
+        found = {name: getattr(self, name) for name in PEAKS}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def __post_init__(self) -> None:
+        refuse_nan("cpu_cores", **self.cpu_cores)
+        refuse_nan("peaks", **self.peaks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemHealth:
     """Failures, latency, size and cost of a window, or of a part of it, weighted.
 
@@ -126,7 +160,8 @@ class SystemHealth:
     ``output_tokens_per_inference`` are of inferences that have one. ``inferences`` is the sum of all weights.
 
     ``endpoints``, ``versions`` and ``generators`` hold the same of each part where there are several of them, the largest
-    first; ``served`` what they come to together. ``inputs`` are what all failures have in common.
+    first; ``served`` what they come to together. ``inputs`` are what all failures have in common. ``resources`` are of the
+    whole window alone, None where the log has no samples of them.
     """
 
     error_share: float | None
@@ -144,6 +179,7 @@ class SystemHealth:
     versions: Mapping[str, SystemHealth] = field(default_factory=dict)
     generators: Mapping[str, SystemHealth] = field(default_factory=dict)
     inputs: tuple[FailingInput, ...] = ()
+    resources: Resources | None = None
 
     def __post_init__(self) -> None:
         refuse_outside_unit("SystemHealth", error_share=self.error_share, **self.error_shares)

@@ -89,6 +89,14 @@ def spool_roots(folder: Path) -> list[Path]:
     return found
 
 
+def spool_kind(root: Path) -> str:
+    """Return which kind of records a spool holds, '' where it does not say."""
+    try:
+        return str(orjson.loads((root / MARKER).read_bytes())["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def compact_spool(root: Path, *, cut: Cut = utc_day) -> Compacted | None:
     """Turn the sealed segments of a spool, and all segments of processes that have ended, into Parquet files.
 
@@ -165,7 +173,7 @@ class _Compaction:
     """One run over one spool, in bounded memory: periods fill up, are written together, and segments are removed."""
 
     def __init__(self, root: Path, cut: Cut) -> None:
-        self._root, self._cut, self._time = root, cut, _TIME_OF.get(_kind_of(root), "time")
+        self._root, self._cut, self._time = root, cut, _TIME_OF.get(spool_kind(root), "time")
         self._traces: dict[str, Trace] = {}
         self._noted: dict[str, int] = {}
         self._periods: dict[int, _Period] = {}
@@ -281,13 +289,6 @@ def _inspected(files: Sequence[SourceFile]) -> list[SegmentFile]:
         return inspect_segments(files, Tally())
     except VanishedError:
         return [segment for file in files if file.path.exists() for segment in _inspected([file])]
-
-
-def _kind_of(root: Path) -> str:
-    try:
-        return str(orjson.loads((root / MARKER).read_bytes())["kind"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _has_segments(folder: Path) -> bool:

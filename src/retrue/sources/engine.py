@@ -52,6 +52,10 @@ class Engine:
         """Materialise an expression as a table, in place of an earlier one of that name."""
         self.execute(f'CREATE OR REPLACE TABLE "{name}" AS {self.backend.compile(expression)}')
 
+    def view(self, name: str, expression: ir.Expr) -> None:
+        """Keep an expression as a view, in place of an earlier one of that name."""
+        self.execute(f'CREATE OR REPLACE VIEW "{name}" AS {self.backend.compile(expression)}')
+
     def delete(self, name: str, rows: ir.Table) -> None:
         """Delete from a table the rows whose ``rowid`` an expression of one column returns."""
         self.execute(f'DELETE FROM "{name}" WHERE rowid IN ({self.backend.compile(rows)})')  # noqa: S608 - compiled

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TABLE = "current"
 ANSWERED = "current_answered"
+OK = "ok"
+"""The status of an inference that did not fail."""
 _HASHES = 2.0**64
 _SPREAD = 0x9E3779B97F4A7C15  # golden ratio in 64 bits, Knuth's multiplicative hashing
 _TIMES = ("time", "received_at", "labelled_at")
@@ -50,16 +52,12 @@ class PulledWindow:
         return self.engine.table(self.table)
 
     def answered(self) -> str:
-        """Return the name of the rows without those that failed: a view, or the table itself in a log without ``status``.
-
-        A row failed when its ``status`` is there and is not ``ok``, whatever its case, or it has none but an ``error_type``.
-        """
-        if "status" not in self.columns:
+        """Return the name of the rows without those that failed: a view, or the table itself in a log that does not say."""
+        table = self.expression()
+        failed = failed_of(table)
+        if failed is None:
             return self.table
-        no_error = "error_type IS NULL" if "error_type" in self.columns else "true"
-        condition = f"CASE WHEN status IS NULL THEN {no_error} ELSE lower(status) = 'ok' END"
-        view = f'CREATE OR REPLACE VIEW {ANSWERED} AS SELECT * FROM "{self.table}" WHERE {condition}'  # noqa: S608 - ours
-        self.engine.execute(view)
+        self.engine.view(ANSWERED, table.filter(~failed))
         return ANSWERED
 
     def sample(
@@ -100,6 +98,20 @@ class PulledWindow:
         for name in set(_TIMES) & set(frame.columns):
             frame[name] = frame[name].dt.tz_localize("UTC")
         return frame
+
+
+def failed_of(table: ir.Table) -> ir.BooleanValue | None:
+    """Return whether a record failed: it has a status other than ``ok``, whatever its case, or none but an ``error_type``.
+
+    None where the log has neither column.
+    """
+    import ibis
+
+    if not {"status", "error_type"} & set(table.columns):
+        return None
+    status = table.status if "status" in table.columns else ibis.null("string")
+    kind = table.error_type if "error_type" in table.columns else ibis.null("string")
+    return (status.notnull() & (status.lower() != OK)) | (status.isnull() & kind.notnull())
 
 
 def _key(table: ir.Table, seed: int) -> ir.NumericValue:

@@ -203,7 +203,7 @@ def _wanted(rows: ir.Table, span: Span, names: Mapping[str, str]) -> Iterator[tu
         column = rows[name]
         if name == "features" and column.type().is_struct():
             yield from ((f"features.{field}", column[field]) for field in column.type().names)
-        elif span.wanted(names.get(name, name)):
+        elif span.wanted(real := names.get(name, name)) and "\0" not in real:  # which no query can say
             yield name, column
 
 

@@ -39,6 +39,8 @@ def judge_matured(
 ) -> Iterator[Judged]:
     """Judge again the windows within the labels' horizon that still wait for labels, and yield those that changed.
 
+    Not those of which `retention` has taken something: what is gone would look as if it had never been logged.
+
     Raises:
         RetrueError: One could not be judged: the first such error, once all others were.
     """
@@ -48,7 +50,9 @@ def judge_matured(
     oldest = workspace.now() - settings.labels.horizon
     newest_first = workspace.ledger.latest(model, limit=REVISITED_MAX)
     waiting = [each.window for each in reversed(newest_first) if each.awaits_labels and each.window.end > oldest]
-    yield from (judged for judged in _judge_all(workspace, waiting, step, flow_run_url) if judged.revision.new)
+    kept = workspace.project.retention.of_records
+    whole = [each for each in waiting if kept is None or each.start >= workspace.now() - kept]
+    yield from (judged for judged in _judge_all(workspace, whole, step, flow_run_url) if judged.revision.new)
 
 
 def _judge_all(workspace: Workspace, windows: Iterable[Window], step: Step, flow_run_url: str) -> Iterator[Judged]:

@@ -28,6 +28,7 @@ from retrue.results import (
     FailureGroup,
     Measurements,
     RealisedPerformance,
+    Resources,
     SystemHealth,
     Unmeasured,
     ValidationResult,
@@ -35,7 +36,10 @@ from retrue.results import (
 )
 from retrue.schema import compare_schema
 from retrue.sources.files import UNKNOWN_VERSION
+from retrue.sources.listing import source_folder
 from retrue.sources.pulled import PulledWindow
+from retrue.sources.remote import is_remote
+from retrue.sources.resource_samples import measure_resources
 from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
 from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
@@ -182,7 +186,7 @@ def measure(opened: OpenWindow, *, step: Step = directly) -> tuple[Measurements,
     html = ""
     if baseline is not None:
         measured, html = _compare(measured, opened, baseline, step)
-    health, groups = step("failures", lambda: _traffic(opened))
+    health, groups = step("failures", lambda: _system(opened))
     log.info("measured %s: %d rows, %d failure groups", opened.window.name, measured.pull.rows, len(groups))
     return replace(measured, system=health, failures=groups), html
 
@@ -199,6 +203,12 @@ def _compare(measured: Measurements, opened: OpenWindow, baseline: Baseline, ste
     return replace(measured, drift=drift, performance=performance), html
 
 
+def _system(opened: OpenWindow) -> tuple[SystemHealth, tuple[FailureGroup, ...]]:
+    """Measure the traffic, and what the processes used that served it."""
+    health, groups = _traffic(opened)
+    return replace(health, resources=_resources(opened)), groups
+
+
 def _traffic(opened: OpenWindow) -> tuple[SystemHealth, tuple[FailureGroup, ...]]:
     """Measure failures, latency and cost, which are compared with no baseline."""
     pulled, system = opened.pulled, opened.settings.system
@@ -208,6 +218,14 @@ def _traffic(opened: OpenWindow) -> tuple[SystemHealth, tuple[FailureGroup, ...]
     failures, inputs = measure_failing_inputs(pulled, failures)
     health = measure_system(pulled, failures, endpoints=system.endpoints, generators=system.generators)
     return replace(health, inputs=inputs), failures.groups
+
+
+def _resources(opened: OpenWindow) -> Resources | None:
+    """Return what the serving processes used, where their logger wrote it beside the records."""
+    logs = opened.settings.logs
+    if logs.format != "retrue" or is_remote(logs.uri):
+        return None
+    return measure_resources(source_folder(logs.uri, opened.project.root), opened.window)
 
 
 def _measure_in_engine(measured: Measurements, opened: OpenWindow, baseline: Baseline, step: Step) -> Measurements:

@@ -177,6 +177,9 @@ def _limits(opened: OpenWindow) -> Mapping[str, float]:
         f"performance.{metric}.realised": bound,
         "system.error_share": system.max_error_share,
         "system.cost_usd_per_1k": system.max_cost_usd_per_1k,
+        "system.cpu_cores.p95": system.max_cpu_cores,
+        "system.memory_bytes.max": None if system.max_memory_gb is None else system.max_memory_gb * 1e9,
+        "system.connections.max": system.max_connections,
         **latency,
     }
     return {name: limit for name, limit in limits.items() if limit is not None}
