@@ -185,6 +185,11 @@ def quantity(figure: float, unit: str) -> str:
 
 
 def _spread_out(figure: float, spread: Spread, unit: str) -> str:
-    """Return a figure, with half the distance between the least and the greatest round where they differ."""
-    shown, (low, high) = quantity(figure, unit), spread
-    return f"{shown} ± {_digits(50 * (high - low) / abs(figure))} %" if figure and high > low else shown
+    """Return a figure, with half the distance between the least and the greatest round, in percent of it unless it is one."""
+    low, high = spread
+    if high == low:
+        return quantity(figure, unit)
+    half = (high - low) / 2
+    if unit == "%":
+        return f"{count(figure)} ± {_digits(half)} %"
+    return f"{quantity(figure, unit)} ± {100 * half / figure:.0f} %" if figure else quantity(figure, unit)

@@ -62,6 +62,7 @@ SKLEARN = {
     "r2": lambda y, p, s, w: sk.r2_score(y, p, sample_weight=w),
     "mape": lambda y, p, s, w: sk.mean_absolute_percentage_error(y, p, sample_weight=w),
 }
+MEASURED = sorted(task for task in METRICS if METRICS[task])  # generation has none
 ALL = [(task, metric) for task in METRICS for metric in METRICS[task]]
 
 
@@ -76,8 +77,8 @@ def test_every_metric_of_a_task_is_scikit_learns_and_lies_in_its_interval(task: 
 
 
 def test_all_metrics_of_a_task_are_measured() -> None:
-    for task, names in METRICS.items():
-        assert set(measured(task).metrics) == set(names)
+    for task in MEASURED:
+        assert set(measured(task).metrics) == set(METRICS[task])
 
 
 @pytest.mark.parametrize(("task", "metric"), ALL)
@@ -132,7 +133,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(order=st.permutations(range(120)), task=st.sampled_from(sorted(METRICS)))
+@given(order=st.permutations(range(120)), task=st.sampled_from(MEASURED))
 def test_the_order_of_rows_does_not_matter(order: list[int], task: str) -> None:
     columns = drawn(task, rows=120)
     shuffled = {name: None if each is None else each[order] for name, each in columns.items()}
@@ -287,7 +288,7 @@ def test_columns_of_different_lengths_are_a_mistake_of_the_caller() -> None:
 
 def test_no_reason_quotes_a_value() -> None:
     canary = np.full(ROWS, "canary-4711", dtype=object)
-    for task in METRICS:
+    for task in MEASURED:
         for column in ("labels", "predictions", "scores"):
             with warnings.catch_warnings():
                 result = measure_performance(task, METRICS[task][0], **(drawn(task) | {column: canary}))

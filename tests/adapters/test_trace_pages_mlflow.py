@@ -18,8 +18,8 @@ def traced(mlflow_uri: str) -> Iterator[tuple[str, str]]:
     """The ids of an experiment and of a trace in it."""
     mlflow.set_tracking_uri(mlflow_uri)  # the exporter of traces knows no other
     client = MlflowClient(tracking_uri=mlflow_uri)
-    experiment = client.get_experiment_by_name("traced")
-    number = experiment.experiment_id if experiment else client.create_experiment("traced")
+    experiment = client.get_experiment_by_name("trace-pages")
+    number = experiment.experiment_id if experiment else client.create_experiment("trace-pages")
     span = client.start_trace("predict", experiment_id=number)
     client.end_trace(span.trace_id, status="ERROR")
     mlflow.flush_trace_async_logging()

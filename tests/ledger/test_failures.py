@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrue.errors import LedgerError
-from retrue.failures.stories import POINTS_MAX, FailureStory
+from retrue.failures.stories import EVERYTHING_ELSE, POINTS_MAX, FailureStory
 from retrue.ledger import Ledger
 from retrue.results import HISTOGRAM_BINS
 from tests.ledger.failing import EWR, LOOKUP, PARSE, failure_group, found, judge_week, measured
@@ -325,3 +325,13 @@ def test_a_persons_inferences_are_forgotten_in_every_revision_and_message(ledger
     assert messages(ledger)[-1] == kept
     effects = ledger.revisions(week(0))[-1].decision.effects
     assert [effect.payload["body"] for effect in effects if effect.kind == "notify"] == [kept]
+
+
+def test_a_window_too_crowded_to_list_a_group_does_not_resolve_it(ledger: Ledger) -> None:
+    judge_week(ledger, 0, failure_group(rows=20), failure_group(LOOKUP, rows=20))
+    for number in range(1, 6):
+        judge_week(ledger, number, failure_group(EVERYTHING_ELSE, rows=500, number=number))
+    assert not ledger.failures.get(LOOKUP).resolved
+    for number in range(6, 12):
+        judge_week(ledger, number)
+    assert ledger.failures.get(LOOKUP).resolved

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from retrue.logger import Fields, InferenceLogger
 from retrue.logger.asgi import InferenceMiddleware, current_call
+from tests.aio import run_async
 from tests.logger.serving import Listener, on_disk, serving, wait_for
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -251,7 +252,7 @@ def test_a_client_that_leaves_is_a_timeout(shop: Shop) -> None:
 def test_other_methods_sockets_and_the_lifespan_pass_through(shop: Shop) -> None:
     assert shop.background == ["started"]
     assert "x-inference-id" not in shop.http.get("/health").headers
-    assert asyncio.run(talk(shop)) == ["websocket.accept", "websocket.close"]
+    assert run_async(talk(shop)) == ["websocket.accept", "websocket.close"]
     assert shop.heard.records == []
 
 
@@ -298,7 +299,7 @@ def test_an_application_without_routes_has_its_ids_taken_out(tmp_path: Path) -> 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, None, send))  # type: ignore[arg-type]
+    run_async(app(scope, None, send))  # type: ignore[arg-type]
     log.close()
     assert heard.records[0]["endpoint"] == "POST /shops/jane/items/{id}"
     assert [name for name, _ in sent[0]["headers"]] == [b"x-inference-id"]
@@ -311,7 +312,7 @@ def test_what_the_app_raises_goes_on_to_the_server(tmp_path: Path) -> None:
     log = InferenceLogger("shop", version="3", to=tmp_path, resources_every=None)
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     with pytest.raises(LookupError, match="the app's own"):
-        asyncio.run(InferenceMiddleware(broken, log=log)(scope, None, None))  # type: ignore[arg-type]
+        run_async(InferenceMiddleware(broken, log=log)(scope, None, None))  # type: ignore[arg-type]
     log.close()
     (record,) = on_disk(tmp_path)
     assert record["error_type"] == "LookupError"
@@ -322,7 +323,7 @@ def test_concurrent_requests_have_a_call_each(shop: Shop) -> None:
         async with httpx.AsyncClient(base_url=shop.http.base_url, trust_env=False) as client:
             return await asyncio.gather(*(client.post("/predict", json={"age": age}) for age in range(40)))
 
-    answers = asyncio.run(ask())
+    answers = run_async(ask())
     by_id = {record["inference_id"]: record["features"]["age"] for record in shop.written()}
     assert by_id == {answer.json()["id"]: age for age, answer in enumerate(answers)}
 

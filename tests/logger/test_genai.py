@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -17,6 +16,7 @@ from retrue.logger.genai import (
     generated_from,
     usage_of,
 )
+from tests.aio import run_async
 
 PRICES = {"small": Price(input=0.5, output=2.0, cached_input=0.05, cache_write=1.0)}
 
@@ -224,7 +224,7 @@ def test_an_async_stream_is_read_alike(call: Call) -> None:
     async def read() -> list[dict[str, Any]]:
         return [chunk async for chunk in generated_by_async_stream(call, chunks())]
 
-    assert asyncio.run(read()) == CHUNKS
+    assert run_async(read()) == CHUNKS
     assert call.facts["output_tokens"] == 2
 
 

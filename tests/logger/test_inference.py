@@ -14,6 +14,7 @@ import pytest
 from retrue.logger import ACCEPTED, CLOSED, SAMPLED_OUT, SHED, Call, Fields, InferenceLogger, Queues
 from retrue.logger.disk import FaultyDisk
 from retrue.logger.segments import MARKER
+from tests.aio import run_async
 from tests.logger.conftest import OpenLog
 from tests.logger.serving import Listener, on_disk, wait_for
 
@@ -167,7 +168,7 @@ def test_labels_have_a_spool_and_numbers_of_their_own(open_log: OpenLog, tmp_pat
     at = datetime(2025, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))
     assert log.label("id-1", True, at=at, source="billing") == ACCEPTED
     assert log.label("id-2", 0.5) == ACCEPTED
-    assert asyncio.run(log.alabel("id-3", 3)) == ACCEPTED
+    assert run_async(log.alabel("id-3", 3)) == ACCEPTED
     log.flush()
     first, second, third = on_disk(tmp_path / "labels")
     assert first == {
@@ -259,7 +260,7 @@ def test_async_calls_are_observed_alike(open_log: OpenLog, tmp_path: Path) -> No
         assert await log.arecord({"x": -3}, durable=True) == ACCEPTED
         assert {record["features"]["x"] for record in on_disk(tmp_path)} >= {-3}
 
-    asyncio.run(main())
+    run_async(main())
     records = written(log, tmp_path)
     assert len(records) == 23
     assert [record["status"] for record in records if record["features"]["x"] == -1] == ["timeout"]

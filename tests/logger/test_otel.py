@@ -13,6 +13,7 @@ from opentelemetry.trace import StatusCode, Tracer, format_span_id, format_trace
 from retrue.logger import InferenceLogger
 from retrue.logger.asgi import InferenceMiddleware
 from retrue.logger.otel import OtelSpans
+from tests.aio import run_async
 from tests.logger.serving import on_disk
 
 SECRET = "jane.doe@example.org"
@@ -170,7 +171,7 @@ def test_the_callers_trace_goes_on_through_the_middleware(traced: Traced) -> Non
     async def send(message: object) -> None:
         """Take the answer."""
 
-    asyncio.run(InferenceMiddleware(app, log=traced.log)(scope, None, send))  # type: ignore[arg-type]
+    run_async(InferenceMiddleware(app, log=traced.log)(scope, None, send))  # type: ignore[arg-type]
     span = traced.span()
     assert span.parent is not None
     assert format_trace_id(span.context.trace_id) == trace_id

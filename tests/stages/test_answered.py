@@ -56,4 +56,6 @@ def test_a_feature_is_expected_of_failed_inferences_too(shop: Shop) -> None:
 def test_a_window_in_which_everything_failed_is_breached_and_not_healthy(shop: Shop, count: int) -> None:
     expect(shop, "prediction")
     shop.log(with_failures(count, status="error"))
-    assert shop.judge().verdict.outcome.value == "breached"
+    judged = shop.judge()
+    assert judged.verdict.outcome.value == "breached"
+    assert "schema.missing" not in {each.check for each in judged.verdict.findings}

@@ -125,3 +125,17 @@ def test_only_the_wanted_records_are_pulled(served: Shop, tmp_path: Path) -> Non
         settings = workspace.project.model(served.model)
         with pull_window(window(0, served.model), settings, root=served.root, only=("20250310-7",)) as pulled:
             assert pulled.report.rows == 1
+
+
+def test_a_version_known_by_its_log_only_is_served_without_a_model(shop: Shop) -> None:
+    (shop.root / "remote.py").write_text("def answer(model, features):\n    assert model is None\n    return 1, 0.75\n")
+    shop.configure(serve="remote:answer")
+    shop.log([{**records(day(0))[0], "prediction": 1, "score": 0.75}])
+    assert again(shop, "20250310-0").likeness is Likeness.SAME_ANSWER
+
+
+def test_a_version_known_by_its_log_only_cannot_run_without_serve(shop: Shop) -> None:
+    shop.log(records(day(0)))
+    found = again(shop, "20250310-0")
+    assert (found.likeness, found.now) == (Likeness.CANNOT, None)
+    assert "name a function under `serve`" in found.reason

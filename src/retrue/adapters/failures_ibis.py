@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrue.failures import Failure, Fingerprint, group
 from retrue.failures.kinds import FailureKind, failure_kind
+from retrue.failures.stories import EVERYTHING_ELSE
 from retrue.results import HISTOGRAM_BINS, FailureGroup
 from retrue.sources.engine import hash_of
 from retrue.sources.files import UNKNOWN_VERSION
@@ -43,7 +44,7 @@ _NEEDED = (
 )  # fmt: skip
 
 REST = Fingerprint(
-    id="everything-else",
+    id=EVERYTHING_ELSE,
     title="everything else",
     error_type="",
     message="",

@@ -22,6 +22,7 @@ LIBRARY_FRAMES = 8
 LONGEST_TITLE = 160
 MOST_TOLD = 5
 _REDACTED = re.compile(r"<\w{1,20}, \d{1,9} characters>")  # what the logger leaves of a message that it does not keep
+_ANSWERED = re.compile(r"http [1-5]\d\d")  # what the middleware says of a rejected request: no value but the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,9 @@ def fingerprint(failure: Failure, *, in_app: Sequence[str] = ()) -> Fingerprint:
     raised = exceptions(failure.stack, in_app=in_app)
     frames = _telling(raised)
     in_own_code = any(_tells(frame) for each in frames for frame in each)
-    message = "" if _REDACTED.fullmatch(failure.message.strip()) else template(failure.message)
+    message = failure.message.strip()
+    if not _ANSWERED.fullmatch(message):
+        message = "" if _REDACTED.fullmatch(message) else template(message)
     grounds = _Grounds(
         error_type=_type_of(failure, raised),
         status=one_line(failure.status),

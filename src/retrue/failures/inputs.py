@@ -190,7 +190,7 @@ def _measured(
             ratio=relative_risk(*sums, confidence=thresholds.confidence),
             chance=max(
                 _normal_chance(value, deviation) if sums[2].rows else 0.0,
-                _exact_chance(exposure.failed, failed, exposure.total.weight / total.weight),
+                _exact_chance(exposure, failed, total),
             ),
         )
 
@@ -208,17 +208,23 @@ def _normal_chance(value: float, deviation: float) -> float:
     return _NORMAL.cdf(-value / deviation) if deviation else float(value <= 0)
 
 
-def _exact_chance(failed_inside: Sums, failed: Sums, share: float) -> float:
-    """Return the probability that of all failures so many or more lie in this share of the records.
+def _exact_chance(exposure: Exposure, failed: Sums, total: Sums) -> float:
+    """Return the probability that of all failures so many or more lie among as many records by chance.
 
-    The binomial tail: the log-normal one is far too small for a handful of failures. Of weighted ones their effective number
-    counts (Kish 1965), so it need not be whole.
+    Fisher's exact test (1922, J. R. Stat. Soc. 85(1)), since the log-normal tail is far too small for a handful of failures,
+    or of sampled successes. Of weighted records their effective number counts (Kish 1965).
     """
-    from scipy.special import betainc
+    from scipy.stats import hypergeom
 
-    effective = failed.weight**2 / failed.squares if failed.squares else 0.0
-    inside = effective * failed_inside.weight / failed.weight if failed.weight else 0.0
-    return float(betainc(inside, effective - inside + 1, min(share, 1.0))) if inside > 0 else 1.0
+    failures, hits = _effective(failed, exposure.failed)
+    others, misses = _effective(total - failed, exposure.total - exposure.failed)
+    return float(hypergeom.sf(hits - 1, failures + others, hits + misses, failures))
+
+
+def _effective(whole: Sums, part: Sums) -> tuple[int, int]:
+    """Return how many records of equal weight would say as much, and how many of them are in a part."""
+    number = whole.weight**2 / whole.squares if whole.squares else 0.0
+    return round(number), round(number * part.weight / whole.weight) if whole.weight else 0
 
 
 def _few_of_each_column(found: Sequence[_Measured]) -> Iterator[_Measured]:

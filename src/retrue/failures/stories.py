@@ -17,6 +17,7 @@ from retrue.windows import Window
 
 KEPT_MAX = 10  # samples and traces that a story shows
 REPRODUCE = "retrue reproduce "  # the command that runs an inference again, its id to follow
+EVERYTHING_ELSE = "everything-else"  # the group of what has too few failures to be listed in a crowded window
 POINTS_MAX = 60  # windows that a story shows, as many as the charts of a report
 
 

@@ -69,14 +69,17 @@ def _loss_findings(pull: PullReport, settings: ModelSettings) -> Iterator[Findin
             message=f"{pull.lost} records that the logger accepted are missing: their numbers are not in the log.",
             next_step="A process or machine died, or a file was damaged: see what happened at that time.",
         )
-    if pull.dropped:
-        reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in pull.dropped.items())
+    gone = {
+        reason: count for reason, count in pull.dropped.items() if reason != "pressure"
+    }  # weights make up for those
+    if gone:
+        reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in gone.items())
         yield Finding(
             check="source.dropped",
             scope="",
             severity=Severity.INFO,
-            value=str(sum(pull.dropped.values())),
+            value=str(sum(gone.values())),
             threshold="0",
-            message=f"The logger let go of {sum(pull.dropped.values())} records: {reasons}.",
-            next_step="Weights make up for successes that were shed; give the spool more room, or sample less.",
+            message=f"The logger let go of {sum(gone.values())} records: {reasons}.",
+            next_step="Give the spool more room, or see what the disk says.",
         )

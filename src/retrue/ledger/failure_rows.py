@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, s
 
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import (
+    EVERYTHING_ELSE,
     POINTS_MAX,
     FailureStory,
     GroupText,
@@ -98,9 +99,14 @@ def tell_until(connection: Connection, window: Window, measured: MeasuredFailure
 def tell(
     known: Known, *, until: Window | None = None, before: Mapping[str, FailureStatus] | None = None
 ) -> tuple[FailureStory, ...]:
-    """Return the stories of groups, open ones first, then by their share of the newest window."""
+    """Return the stories of groups, open ones first, then by their share of the newest window.
+
+    A window so crowded that its rarer groups were counted as everything else says nothing of a group that it does not list.
+    """
+    crowded = {each.window for each in known.sightings.get(EVERYTHING_ELSE, ())}
+    traffic = {window: inferences for window, inferences in known.traffic.items() if window not in crowded}
     stories = (
-        story_of(known.texts[key], seen, known.traffic, until=until, before=(before or {}).get(key))
+        story_of(known.texts[key], seen, traffic, until=until, before=(before or {}).get(key))
         for key, seen in known.sightings.items()
         if seen
     )
@@ -148,7 +154,7 @@ def _traffic(model: str) -> Select[tuple[object, ...]]:
 def _seen(model: str, starts: Sequence[datetime], groups: Collection[str] | None) -> Select[tuple[object, ...]]:
     """Select what windows, by their ordered starts, have of groups, and the first window of each group."""
     bounded = windows.c.start_at <= starts[-1]
-    wanted = and_(bounded, *([] if groups is None else [failure_counts.c.group_id.in_(list(groups))]))
+    wanted = and_(bounded, *([] if groups is None else [failure_counts.c.group_id.in_([*groups, EVERYTHING_ELSE])]))
     firsts = select(failure_counts.c.group_id, func.min(windows.c.start_at).label("first")).select_from(windows)
     first = _counted(_of_newest(firsts, model)).where(wanted).group_by(failure_counts.c.group_id).subquery()
     shown = windows.c.start_at >= starts[-POINTS_MAX:][0]

@@ -48,8 +48,9 @@ class Failures:
             rows = connection.execute(select(failure_groups).where(*mine).limit(2)).all() if group_id else []
             if len(rows) == 1:
                 found = tell(read_known(connection, rows[0].model, groups=[rows[0].id]))
-                if found:
-                    return found[0]
+                mine_told = [each for each in found if each.id == rows[0].id]
+                if mine_told:
+                    return mine_told[0]
         count = "more than one failure group begins" if len(rows) > 1 else "no failure group begins"
         raise LedgerError(f"{count} with {group_id[:40]!r}: `retrue incidents list --failures` shows them")
 

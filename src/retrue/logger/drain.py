@@ -132,9 +132,11 @@ class Drain:
         self._started()
         idle = 0
         while not self._stopping:
-            idle = 0 if self._urgent or self._rest else idle + 1
+            queued = len(self._urgent) + len(self._rest)
+            idle = 0 if queued else idle + 1
             self._guarded_pass()
-            self._sleep(rest=idle >= PASSES_BEFORE_REST)
+            if queued < BEHIND_RECORDS:  # else as much has come meanwhile
+                self._sleep(rest=idle >= PASSES_BEFORE_REST)
         self._finish(None)
 
     def _guarded_pass(self) -> None:

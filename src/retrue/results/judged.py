@@ -11,6 +11,8 @@ from enum import StrEnum
 from retrue.results.measured import Profile, RealisedPerformance, Severity
 from retrue.windows import Window
 
+FAILURE_GROUP = "failure.group"
+
 
 class Outcome(StrEnum):
     """What a window's verdict comes to."""
@@ -44,7 +46,13 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """Check and scope as lines and tables show them; an expectation's own name is long, its column says more."""
+        """Check and scope as lines and tables show them.
+
+        An expectation's own name is long, its column says more; a failure group is called by the exception, with which its
+        message begins, since its id says nothing.
+        """
+        if self.check == FAILURE_GROUP:
+            return f"failure({self.message.split(maxsplit=1)[0].rstrip(':')})"
         check = "expectation" if self.kind == "expectation" and self.scope else self.check
         return f"{check}({self.scope})" if self.scope else check
 

@@ -103,14 +103,14 @@ class PulledWindow:
 def failed_of(table: ir.Table) -> ir.BooleanValue | None:
     """Return whether a record failed: it has a status other than ``ok``, whatever its case, or none but an ``error_type``.
 
-    None where the log has neither column.
+    None where the log has neither column; an empty text is none.
     """
     import ibis
 
     if not {"status", "error_type"} & set(table.columns):
         return None
-    status = table.status if "status" in table.columns else ibis.null("string")
-    kind = table.error_type if "error_type" in table.columns else ibis.null("string")
+    status = table.status.nullif("") if "status" in table.columns else ibis.null("string")
+    kind = table.error_type.nullif("") if "error_type" in table.columns else ibis.null("string")
     return (status.notnull() & (status.lower() != OK)) | (status.isnull() & kind.notnull())
 
 

@@ -136,7 +136,8 @@ def failed_rows(frame: pd.DataFrame) -> pd.Series:
     import pandas as pd
 
     none = pd.Series(data=None, index=frame.index, dtype="string")
-    status, error = (frame[name].astype("string") if name in frame.columns else none for name in STATUS_COLUMNS)
+    texts = (frame[name].astype("string") if name in frame.columns else none for name in STATUS_COLUMNS)
+    status, error = (text.mask(text == "") for text in texts)
     failed: pd.Series = (status.notna() & (status.str.lower() != "ok")) | (status.isna() & error.notna())
     return failed.astype(bool)
 

@@ -109,7 +109,8 @@ def reproduce(workspace: Workspace, inference_id: str, *, model: str | None = No
     """Run a recorded inference again; of several models' records with this id that of the first in retrue.yaml.
 
     The model is called as ``serve`` of its block says, by default by ``predict`` (and ``predict_proba``) alone: a failure
-    of the server's code around the model is then not met.
+    of the server's code around the model is then not met. A version of which only the log is known needs ``serve``, which gets
+    None for the model.
 
     Raises:
         ModelError: No log has a record with this id.
@@ -202,13 +203,12 @@ def _kept(value: object, kind: ColumnKind) -> bool:
 def _answer(
     workspace: Workspace, model: str, settings: ModelSettings, version: str, inputs: Mapping[str, object]
 ) -> Said:
-    known = workspace.ledger.models.version(model, version)
-    if known.kind == EXTERNAL:
-        raise ModelError(f"version {version} of {model} is not in the registry: only its log is known")
-    trusted = settings.retrain.trusted_types if settings.retrain else ()
-    registry = MlflowRegistry(workspace.mlflow)
-    estimator = registry.load_version(model, version, sha256=known.sha256, trusted=trusted)
     serve = user_function(workspace.project, "serve", settings.serve) if settings.serve else None
+    estimator = _load(workspace, model, settings, version)
+    if estimator is None and serve is None:
+        raise ModelError(
+            f"version {version} of {model} is not in the registry, only its log is known: name a function under `serve`"
+        )
     try:
         if serve is None:
             return _predicted(estimator, inputs, settings)
@@ -217,6 +217,15 @@ def _answer(
         raise
     except Exception as error:  # noqa: BLE001 - whatever the model raises is what was asked for
         return Said(error_type=type(error).__name__, error_message=str(error))
+
+
+def _load(workspace: Workspace, model: str, settings: ModelSettings, version: str) -> Any:
+    """Return the estimator of a version, None where only its log is known."""
+    known = workspace.ledger.models.version(model, version)
+    if known.kind == EXTERNAL:
+        return None
+    trusted = settings.retrain.trusted_types if settings.retrain else ()
+    return MlflowRegistry(workspace.mlflow).load_version(model, version, sha256=known.sha256, trusted=trusted)
 
 
 def _predicted(estimator: Any, inputs: Mapping[str, object], settings: ModelSettings) -> Said:
