@@ -113,7 +113,15 @@ def serving(logs: Path, *, sample: float = 1.0) -> Iterator[Server]:
     own = {"FLIGHT_LOGS": str(logs), "FLIGHT_SAMPLE": str(sample), "FLIGHT_TOKEN": TOKEN, "RETRUE_HASH_KEY": KEY}
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        command = [sys.executable, "-m", "uvicorn", "tests.e2e.flight_server:app", "--log-level", "critical"]
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "tests.e2e.flight_server:create",
+            "--factory",
+            "--log-level",
+            "critical",
+        ]
         process = subprocess.Popen(
             [*command, "--fd", str(listening.fileno())],
             cwd=REPOSITORY,
