@@ -143,3 +143,36 @@ def test_privacy_says_form_place_and_time_of_every_field(shop: Shop) -> None:
     assert (collected["people"]["fields"], collected["people"]["form"]) == ("caller_id", "as logged")
     assert collected["reports"]["kept_for"] == "90d"
     assert collected["features"]["kept_for"] == "for ever"
+
+
+def test_without_a_key_a_person_does_not_take_others_of_the_same_length_along(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RETRUE_HASH_KEY", raising=False)
+    shape = str(Fields().pseudonym("ann"))
+    shop.log([{**row, "caller_id": shape} for row in records(day(1), 5)], name="unkeyed")
+    assert forget(shop, "ann").removed["records"] == 0
+    assert rows_of(shop, 1) == (5, 0)
+
+
+@pytest.mark.parametrize("nobody", ["", " ", "<str, 3 characters>"])
+def test_a_name_that_names_nobody_is_refused(shop: Shop, nobody: str) -> None:
+    code, told = run_json("erase", "--subject", nobody, "--yes", "-C", shop.root)
+    assert (code, told["error"]) == (2, "ModelError")
+    assert rows_of(shop) == (1000, 0)
+
+
+def test_a_key_that_is_too_short_is_a_clear_error(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRUE_HASH_KEY", "short")
+    code, told = run_json("erase", "--subject", ANN, "--yes", "-C", shop.root)
+    assert (code, "RETRUE_HASH_KEY" in told["message"]) == (2, True)
+
+
+def test_an_id_that_is_a_number_leaves_the_figures_of_reports_alone(shop: Shop) -> None:
+    judged = shop.judge()
+    folder = judged.report_dir if judged.report_dir.is_absolute() else shop.root / judged.report_dir
+    before = {name: (folder / name).read_bytes() for name in ("verdict.json", "summary.html")}
+    shop.log([{**records(day(2), 5)[0], "inference_id": "1000", "caller_id": ANN}], name="numbered")
+    forget(shop)
+    assert b"1000" in before["verdict.json"]
+    assert {name: (folder / name).read_bytes() for name in before} == before

@@ -11,10 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from retrue.baselines import baseline_versions, without_rows
 from retrue.config import LabelSettings, LogSettings, ModelSettings
-from retrue.errors import BaselineError, DeliveryError, RetrueError
+from retrue.errors import BaselineError, DeliveryError, ModelError, RetrueError
 from retrue.logger.fields import Fields
 from retrue.report_folders import report_folders
 from retrue.sources.edits import Erase
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 RECORDS, LABELS, REFERENCE, SAMPLES, REPORTS = "records", "labels", "reference_rows", "failure_samples", "reports"
 ERASED = b"(erased)"
+WORD_MIN = 4  # shorter ids are words of a report as well
+_SHAPE = re.compile(r"<\w+, \d+ characters>")
 _WORD = re.compile(rb"[^\s\"'<>(),;`|]+")
 BEYOND = (
     "copies that retrue does not know of: backups, messages that were sent, Prefect's own logs and artifacts, models that"
@@ -57,6 +62,7 @@ def erase(workspace: Workspace, subject: str, *, model: str | None = None, by: s
 
     Raises:
         ConfigError: No such model.
+        ModelError: The name names nobody, or the key cannot be used.
         SourceError: A log cannot be opened; the tombstone is written already, and the command can be given again.
     """
     models = [model] if model else list(workspace.project.models)
@@ -80,7 +86,7 @@ def erase_again(workspace: Workspace, model: str, *, dry_run: bool = False) -> R
 
 
 def _erase(workspace: Workspace, model: str, settings: ModelSettings, subject: str, by: str) -> Erased:
-    names = {subject, str(Fields().pseudonym(subject))}
+    names = _names(subject)
     erasures = workspace.ledger.erasures
     request = erasures.begin(model, names, settings.privacy.subject, by=by, now=workspace.now())
     compact(workspace.project, model)
@@ -96,6 +102,20 @@ def _erase(workspace: Workspace, model: str, settings: ModelSettings, subject: s
     erasures.finish(request, removed=removed, left=left, now=workspace.now())
     log.info("a person was erased from %s: %s", model, removed)
     return Erased(model=model, removed=removed, left=tuple(left))
+
+
+def _names(subject: str) -> set[str]:
+    """Return what a person is called in a log: the name, and where a key is set the logger's hash of it.
+
+    Without a key the logger writes a length, which many people share: it names nobody.
+    """
+    if not subject.strip() or _SHAPE.fullmatch(subject):
+        raise ModelError(f"{subject!r} names nobody: give what the log calls the person")
+    try:
+        fields = Fields()
+    except ValueError as error:
+        raise ModelError(f"RETRUE_HASH_KEY cannot be used: {error}") from error
+    return {subject, str(fields.pseudonym(subject))} if fields.describe()["keyed"] else {subject}
 
 
 def _rewrite(
@@ -170,13 +190,33 @@ def _replace_in_mlflow(workspace: Workspace, model: str, run_id: str, reports: l
 
 
 def _cross_out(path: Path, ids: frozenset[str]) -> bool:
-    """Replace whole words of a report that are ids; parts of longer words stay."""
-    gone = {identity.encode("utf-8", "surrogatepass") for identity in ids}
+    """Replace ids in a report: whole words of text, but numbers and short words only where JSON says that they are text."""
     before = path.read_bytes()
-    after = _WORD.sub(lambda found: ERASED if found[0] in gone else found[0], before)
+    after = _without_in_json(before, ids) if path.suffix == ".json" else _without_words(before, ids)
     if after == before:
         return False
     unfinished = path.with_name(f".{path.name}.tmp")
     unfinished.write_bytes(after)
     unfinished.replace(path)
     return True
+
+
+def _without_words(text: bytes, ids: frozenset[str]) -> bytes:
+    gone = {each.encode("utf-8", "surrogatepass") for each in ids if len(each) >= WORD_MIN and not each.isdecimal()}
+    return _WORD.sub(lambda found: ERASED if found[0] in gone else found[0], text)
+
+
+def _without_in_json(text: bytes, ids: frozenset[str]) -> bytes:
+    document = orjson.loads(text)
+    crossed = _crossed(document, ids)
+    return text if crossed == document else orjson.dumps(crossed, option=orjson.OPT_INDENT_2)
+
+
+def _crossed(value: Any, ids: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _crossed(each, ids) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_crossed(each, ids) for each in value]
+    if not isinstance(value, str):
+        return value
+    return ERASED.decode() if value in ids else _without_words(value.encode(), ids).decode()
