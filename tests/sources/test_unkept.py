@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retrue.logger import Fields, InferenceLogger
@@ -28,6 +29,14 @@ def test_other_nested_values_stay(tmp_path: Path, value: object) -> None:
     with pull(tmp_path) as pulled:
         assert "n" in pulled.features
         assert pulled.unkept == ()
+
+
+def test_arrays_and_large_numbers_that_were_not_kept_are_no_features_either(tmp_path: Path) -> None:
+    log = InferenceLogger("m", version="1", to=tmp_path / "logs", fields=Fields(keep=["x"]))
+    log.record({"x": 1.0, "embedding": np.zeros(512), "account": 2**70, "raw": b"ab"}, time=START, prediction=1)
+    log.close(5)
+    with pull(tmp_path) as pulled:
+        assert pulled.features == ("x",)
 
 
 def test_a_feature_with_a_quote_in_its_name_is_dropped_as_well(tmp_path: Path) -> None:

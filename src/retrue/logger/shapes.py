@@ -60,6 +60,16 @@ def is_shape(value: Json) -> bool:
     return type(value) is dict and type(value.get("type")) is str and value.keys() <= _SHAPE_KEYS
 
 
+def is_shape_text(text: str) -> bool:
+    """Return whether a text is the JSON of such a value, as columns of mixed kinds hold it."""
+    if not text.startswith("{"):
+        return False
+    try:
+        return is_shape(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return False
+
+
 def is_numeric(value: Json, below: int) -> bool:
     """Return whether a JSON value is a number within bounds, a boolean, a float's tag, null, or a list of such."""
     if type(value) is list:

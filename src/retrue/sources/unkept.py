@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
+from retrue.logger.shapes import is_shape
 from retrue.sources.engine import Engine
 
-_SHAPE = r'\s*\{\s*"type"\s*:\s*"\w+"\s*(,\s*"len"\s*:\s*\d+\s*)?\}\s*'
 _NESTED = ("JSON", "STRUCT")
+_DIFFERENT_MAX = 10_000  # shapes differ by their lengths only: more different values are not shapes
 
 
 def drop_unkept(engine: Engine, table: str, features: Sequence[str]) -> tuple[str, ...]:
@@ -17,16 +20,15 @@ def drop_unkept(engine: Engine, table: str, features: Sequence[str]) -> tuple[st
     """
     types = engine.types(table)
     nested = [name for name in features if types.get(name, "").startswith(_NESTED)]
-    if not nested:
-        return ()
-    rows = engine.table(table)
-    shapes = {f"c{number}": rows[name].cast("json").cast("string") for number, name in enumerate(nested)}
-    counts = {
-        name: (text.notnull() & ~text.re_search(f"^{_SHAPE}$")).sum().fill_null(0) for name, text in shapes.items()
-    }
-    (kept,) = engine.fetch(rows.aggregate(**counts))
-    unkept = tuple(name for name, values in zip(nested, kept, strict=True) if not values)
+    unkept = tuple(name for name in nested if _is_unkept(engine, table, name))
     for name in unkept:
         quoted = name.replace('"', '""')
         engine.execute(f'ALTER TABLE "{table}" DROP COLUMN "{quoted}"')
     return unkept
+
+
+def _is_unkept(engine: Engine, table: str, name: str) -> bool:
+    column = engine.table(table)[name]
+    texts = engine.table(table).select(text=column.cast("json").cast("string")).distinct()
+    found = [text for (text,) in engine.fetch(texts.limit(_DIFFERENT_MAX + 1)) if text is not None]
+    return len(found) <= _DIFFERENT_MAX and all(is_shape(orjson.loads(text)) for text in found)

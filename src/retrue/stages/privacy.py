@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import stat
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrue.config import ModelSettings, RetentionSettings
+from retrue.logger.shapes import is_shape_text
 from retrue.sources.listing import source_folder
 from retrue.stages.people import FIRST, LAST
 from retrue.stages.pulling import pull_window
@@ -112,19 +112,9 @@ def _form(value: object) -> str:
     if isinstance(value, str):
         if _HASH.fullmatch(value):
             return "keyed hash"
-        if _LENGTH.fullmatch(value) or _is_shape(value):
+        if _LENGTH.fullmatch(value) or is_shape_text(value):
             return "type and length"
     return "as logged"
-
-
-def _is_shape(text: str) -> bool:
-    if not text.startswith("{"):
-        return False
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and "type" in found and set(found) <= {"type", "len"}
 
 
 def _of_labels(workspace: Workspace, settings: ModelSettings) -> Iterator[Collected]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from retrue.adapters.registry_mlflow import MlflowRegistry
 from retrue.config import ModelSettings
 from retrue.errors import ModelError, RetrueError
 from retrue.ledger import EXTERNAL
+from retrue.logger.shapes import is_shape_text
 from retrue.results import Baseline, ColumnKind
 from retrue.stages.functions import user_function
 from retrue.stages.measure import find_baseline
@@ -190,13 +190,8 @@ def _seen(value: object, kind: ColumnKind) -> object:
 
 def _kept(value: object, kind: ColumnKind) -> bool:
     """Tell a value from what a logger leaves of one that it does not keep: its type and length."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) or (isinstance(value, str) and is_shape_text(value)):
         return False
-    if isinstance(value, str) and value.startswith("{"):
-        try:
-            return "type" not in json.loads(value)
-        except ValueError:
-            return True
     return not (kind is ColumnKind.NUMBER and isinstance(value, str) and _number(value) is None)
 
 
