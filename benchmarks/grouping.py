@@ -29,7 +29,7 @@ from retrue.failures import Failure, group
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "grouping.json"
-DATA = next((each.parent for each in sorted(ROOT.parent.glob("*/data/loghub_dev"))), ROOT)
+DATA = next((each.parent for each in sorted(ROOT.parent.glob("*/data/loghub_dev"))), ROOT.parent / "no-data")
 DRAIN = ROOT / ".venv" / "drain3"
 HELD_OUT = frozenset({"OpenStack", "Zookeeper"})
 RUNS = {"drain3": False, "drain3 masked": True}

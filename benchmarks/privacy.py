@@ -29,7 +29,7 @@ from retrue.logger.scrub_presidio import SCORE_MIN
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "privacy.json"
-DATA = next(iter(sorted(ROOT.parent.glob("*/data/pii_presidio_synth_v2"))), ROOT)
+DATA = next(iter(sorted(ROOT.parent.glob("*/data/pii_presidio_synth_v2"))), ROOT.parent / "no-data")
 FILES = ("synth_dataset_v2.json", "generated_small.json")
 REGIONS = ("US", "GB", "DE", "FR", "IN", "AU")  # where the sentences' numbers are from, as far as they tell
 BUDGET_SECONDS = 10.0  # what a text costs is not measured here
