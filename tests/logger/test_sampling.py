@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from retrue.logger.calls import ACCEPTED, SHED, Facts
 from retrue.logger.drain import Drain
+from retrue.logger.encoder import Encoder
 from retrue.logger.intake import Intake, Queues
 from retrue.logger.lanes import Item
 from retrue.logger.sampling import NEVER, check_sample, halvings, weight
@@ -27,8 +28,9 @@ def intake(*, sample: float = 1.0, **queues: int) -> Intake:
         raise AssertionError("nothing is written here")
 
     inferences, labels = (Stream(kind, no_spool, never) for kind in ("inferences", "labels"))  # type: ignore[arg-type]
-    made = Intake(inferences, labels, Queues(**queues), sample)
-    made.drain = Drain(made.urgent, made.rest, (inferences, labels))
+    encoder = Encoder((inferences, labels), is_quick=True)
+    made = Intake(inferences, labels, encoder, Queues(**queues), sample)
+    made.drain = Drain(made.urgent, made.rest, (inferences, labels), encoder)
     made.drain.resting = False
     return made
 

@@ -88,6 +88,7 @@ class InferenceMiddleware:
             exchange = _Exchange(call, scope, receive, send)
             with exchange:
                 await self._app(scope, exchange.receive, exchange.send)
+        self._log.lend()
 
     def _infers(self, scope: Scope) -> bool:
         if scope["method"] not in self._methods:

@@ -9,13 +9,14 @@ from random import Random
 
 import orjson
 
-from retrue.logger.calls import Facts
+from retrue.logger.calls import Facts, Plain
 from retrue.logger.counts import Counts, Stats
 from retrue.logger.drain import Drain
+from retrue.logger.encoder import Encoder
 from retrue.logger.exceptions import site_text
 from retrue.logger.intake import Intake
 from retrue.logger.lanes import Tick
-from retrue.logger.records import bare, inference_record, label_record
+from retrue.logger.records import bare, facts_of, inference_record, label_record
 from retrue.logger.resources import Resources
 from retrue.logger.segments import new_boot
 from retrue.logger.settings import Settings
@@ -47,11 +48,14 @@ class Boot:
         inferences = Stream("inferences", self._spool_maker("inferences", settings.to), self._inference_line)
         labels = Stream("labels", self._spool_maker("labels", settings.to / "labels"), self._label_line)
         self._gauges = Stream("resources", self._spool_maker("resources", settings.to / "resources"), _no_line)
-        self.intake = Intake(inferences, labels, settings.queues, settings.sample)
+        streams = (inferences, labels, self._gauges)
+        encoder = Encoder(streams, is_quick=settings.fields.is_quick)
+        self.intake = Intake(inferences, labels, encoder, settings.queues, settings.sample)
         self.intake.drain = Drain(
             self.intake.urgent,
             self.intake.rest,
-            (inferences, labels, self._gauges),
+            streams,
+            encoder,
             sample=None if settings.resources_every is None else self._sample_resources,
             sample_every=settings.resources_every or 0.0,
             started=started,
@@ -90,8 +94,9 @@ class Boot:
             disk=settings.disk,
         )
 
-    def _inference_line(self, facts: Facts, number: int, weight: float) -> bytes | None:
+    def _inference_line(self, said: Facts | Plain, number: int, weight: float) -> bytes | None:
         settings = self._settings
+        facts = facts_of(said) if isinstance(said, tuple) else said
         record = inference_record(facts, number, weight, boot=self.name, endpoint=settings.endpoint, now=settings.clock)
         try:
             return settings.fields.encode(record)

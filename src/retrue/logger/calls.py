@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Status = Literal["ok", "error", "timeout", "rejected"]
 Facts = dict[str, object]
 """A record in the making: the fields of the record by name; "error" holds the exception until the drain writes it out."""
+Plain = tuple[object, object, float | None, float | None, int, Facts]
+"""A plain success, cheaper to make: features, prediction, score, latency in ms, when it ended, and what else was said."""
 
 _NANOSECONDS_PER_MILLISECOND = 1e6
 
@@ -65,26 +67,28 @@ class CallFacts(TypedDict, total=False):
 
 
 class EndFacts(CallFacts, total=False):
-    """What may be said of a call that has ended.
+    """What more may be said of a call that has ended.
 
     Attributes:
-        prediction: The model's answer.
-        score: Probability of the positive class.
         scores: Probability by class.
-        latency_ms: How long it took.
         input_tokens: Tokens of the prompt; likewise `output_tokens` and `cost_usd`.
     """
 
-    prediction: object
-    score: float | None
     scores: Mapping[str, float] | None
-    latency_ms: float | None
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
 
 
-class RecordFacts(EndFacts, total=False):
+class OutcomeFacts(EndFacts, total=False):
+    """The same with what nearly every call says; see `InferenceLogger.record`."""
+
+    prediction: object
+    score: float | None
+    latency_ms: float | None
+
+
+class RecordFacts(OutcomeFacts, total=False):
     """All that `InferenceLogger.record` takes beside the features; see there."""
 
     status: Status | None

@@ -1,7 +1,8 @@
-"""The background thread: takes records from the lanes in small batches, has them redacted and encoded, and writes them.
+"""The background thread: takes records from the lanes in short strides, has them redacted and encoded, and writes them.
 
 It sleeps while there is nothing to do, gathers for a moment while there is, and gives the interpreter's lock back after
-each batch, so that a host that serves requests waits for at most one batch of encoding.
+each stride, so that a host that serves requests waits for at most one. Where the host lends moments for encoding, it only
+writes, when a sync is due.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from retrue.logger.calls import Facts
+from retrue.logger.encoder import BATCH_RECORDS, Encoder
 from retrue.logger.lanes import Item, Lane
-from retrue.logger.streams import UNREADABLE, Stream
-from retrue.logger.tally import DROPPED
+from retrue.logger.streams import Stream
 
 GATHER_SECONDS: Final = 0.02
 URGENT_SYNC_SECONDS: Final = 0.085
@@ -24,9 +24,12 @@ SYNC_SECONDS: Final = 0.4
 REST_SECONDS_MAX: Final = 5.0
 """At least so often an aged segment is looked at, and a failing disk tried again."""
 PASSES_BEFORE_REST: Final = 10
-BATCH_RECORDS: Final = 64
-BATCH_RECORDS_CALM: Final = 16
 BEHIND_RECORDS: Final = 512
+STRIDE_RECORDS, STRIDES = 4, 32
+"""A drain that is not behind encodes so many at a stretch, or as many more as bring it through in so many strides."""
+STRIDE_SECONDS: Final = 0.0001
+"""Pause after a stride. A host that waits for the interpreter's lock needs some time to wake: were the
+lock only let go and taken again, as by `sleep(0)`, the host would wait through several strides."""
 _GRACE_SECONDS = 0.1  # for a thread that has its number but has not appended yet
 _START_AGAIN_SECONDS = 1.0
 
@@ -38,6 +41,7 @@ class Drain:
         urgent: Failures and labels.
         rest: Successes.
         streams: Where records go; their spools are closed at the end.
+        encoder: Makes lines of them.
         sample: Called every `sample_every` seconds while the thread lives; None: never.
         sample_every: Seconds.
         started: Called once in the thread.
@@ -48,12 +52,13 @@ class Drain:
         urgent: Lane,
         rest: Lane,
         streams: Sequence[Stream],
+        encoder: Encoder,
         *,
         sample: Callable[[], None] | None = None,
         sample_every: float = 10.0,
         started: Callable[[], None] = lambda: None,
     ) -> None:
-        self._urgent, self._rest, self._streams = urgent, rest, streams
+        self._urgent, self._rest, self._streams, self._encoder = urgent, rest, streams, encoder
         self._sample, self._sample_every = sample, sample_every
         self._sample_at = time.monotonic()
         self._started = started
@@ -70,8 +75,14 @@ class Drain:
         """Its thread's ident; 0 before it runs."""
         self.resting = True
         """Whether it must be woken for a record; true also while there is no thread."""
-        self.failures = 0
-        """Exceptions of this thread's own, of which there should be none."""
+        self.dozing = False
+        """Whether it must be woken for a failure, or when a lane fills."""
+        self._failures = 0
+
+    @property
+    def failures(self) -> int:
+        """Return how many exceptions passes and records raised, of which there should be none."""
+        return self._failures + self._encoder.failures
 
     # ---------------------------------------------------------------- the host's side
 
@@ -85,7 +96,7 @@ class Drain:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put before is on disk; false where it is not, or the time is over."""
-        if self.thread == threading.get_ident():
+        if self._is_own():
             return False
         flush = Flush()
         self._waiting.append(flush)
@@ -96,7 +107,7 @@ class Drain:
     def stop(self, timeout: float) -> None:
         """Have everything written and the spools closed, in the given seconds at most. What is left goes on behind."""
         self._stopping = True
-        if self.thread == threading.get_ident() or self.finished:
+        if self._is_own() or self.finished:
             return
         if not self.thread and self._starting.acquire(blocking=False):
             self._finish(time.monotonic() + timeout)
@@ -110,6 +121,10 @@ class Drain:
         for stream in self._streams:
             if stream.spool:
                 stream.spool.abandon()
+
+    def _is_own(self) -> bool:
+        """Return whether this thread is the drain's, or reads a record in its stead: it would wait for itself."""
+        return threading.get_ident() in (self.thread, self._encoder.reader)
 
     def _ring(self) -> None:
         try:
@@ -130,33 +145,37 @@ class Drain:
         self.thread = threading.get_ident()
         self.resting = False
         self._started()
-        idle = 0
+        idle = lent = 0
         while not self._stopping:
             queued = len(self._urgent) + len(self._rest)
-            idle = 0 if queued else idle + 1
+            lent, lent_before = self._encoder.lent_records, lent
+            idle = 0 if queued or lent > lent_before else idle + 1
             self._guarded_pass()
             if queued < BEHIND_RECORDS:  # else as much has come meanwhile
-                self._sleep(rest=idle >= PASSES_BEFORE_REST)
+                self._sleep(is_idle=idle >= PASSES_BEFORE_REST, is_lent=lent - lent_before > queued)
         self._finish(None)
 
     def _guarded_pass(self) -> None:
         try:
             self._pass()
         except BaseException:  # noqa: BLE001 - the thread must outlive whatever a record or a disk does to one pass
-            self.failures += 1
+            self._failures += 1
 
     def _pass(self) -> None:
         """Write what is queued now; what is put meanwhile is for the next pass."""
         flushes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         left = len(self._urgent) + len(self._rest)
         while left > 0:
-            items = self._take(left)
+            most, pause = stride(left, is_hurried=bool(flushes) or self._stopping)
+            items = self._take(most)
             if not items:
                 break
             left -= len(items)
-            self._write(items)
+            self._encoder.encode(items)
+            self._is_unsynced = True
             self._sync_if_due()
-            time.sleep(0)
+            time.sleep(pause)
+        self._encoder.write()
         if self._sample and time.monotonic() >= self._sample_at:
             self._sample_at = time.monotonic() + self._sample_every
             self._sample()
@@ -166,32 +185,12 @@ class Drain:
                 flush.answer(is_durable)
         self._sync_if_due()
 
-    def _take(self, left: int) -> list[Item]:
-        most = BATCH_RECORDS if left > BEHIND_RECORDS else BATCH_RECORDS_CALM
+    def _take(self, most: int) -> list[Item]:
         items = self._urgent.take(most)
         if items:
             self._is_urgent = True
             return items
         return self._rest.take(most)
-
-    def _write(self, items: Sequence[Item]) -> None:
-        lines: dict[Stream, list[bytes]] = {}
-        for stream, facts, number, weight, _ in items:
-            line = self._encoded(stream, facts, number, weight)
-            if line is None:
-                stream.tally.add(DROPPED + UNREADABLE)
-            else:
-                lines.setdefault(stream, []).append(bytes(memoryview(line)))  # orjson's own keep 8 KiB each
-        for stream, batch in lines.items():
-            stream.append(batch)
-        self._is_unsynced = True
-
-    def _encoded(self, stream: Stream, facts: Facts, number: int, weight: float) -> bytes | None:
-        try:
-            return stream.encode(facts, number, weight)
-        except BaseException:  # noqa: BLE001 - a value may even raise CancelledError; it costs its own record only
-            self.failures += 1
-            return None
 
     def _sync_if_due(self) -> None:
         now = time.monotonic()
@@ -203,6 +202,7 @@ class Drain:
 
     def _sync(self) -> bool:
         """Make everything durable that was written; tell whether that is all there is."""
+        self._encoder.write()
         self._is_urgent = self._is_unsynced = False
         is_durable = True
         for stream in self._streams:
@@ -211,8 +211,15 @@ class Drain:
         self._synced_at = time.monotonic()
         return is_durable
 
-    def _sleep(self, *, rest: bool) -> None:
-        if not rest:
+    def _sleep(self, *, is_idle: bool, is_lent: bool) -> None:
+        if is_lent:
+            self.dozing = True
+            if not self._urgent and not self._waiting:  # as below
+                self._bell.acquire(timeout=max(self._sync_at() - time.monotonic(), GATHER_SECONDS))
+            self.dozing = False
+            self._is_unsynced = True
+            return
+        if not is_idle:
             self._bell.acquire(timeout=GATHER_SECONDS)
             return
         until = self._sync_at() if self._is_unsynced else self._synced_at + REST_SECONDS_MAX
@@ -247,7 +254,7 @@ class Drain:
             if stream.spool:
                 stream.spool.close()
         except Exception:  # noqa: BLE001 - one spool's failure must not keep the others open
-            self.failures += 1
+            self._failures += 1
 
 
 class Flush:
@@ -267,6 +274,21 @@ class Flush:
     def wait(self, timeout: float) -> bool:
         """Return whether everything is on disk."""
         return self._lock.acquire(timeout=_within(timeout)) and self._is_on_disk
+
+
+def stride(left: int, *, is_hurried: bool) -> tuple[int, float]:
+    """Return how many records are encoded before the host gets the interpreter's lock, and the seconds it gets.
+
+    Args:
+        left: Records that wait.
+        is_hurried: Whether somebody waits for the disk.
+
+    >>> stride(20, is_hurried=False), stride(20, is_hurried=True)
+    ((4, 0.0001), (64, 0.0))
+    """
+    if is_hurried or left > BEHIND_RECORDS:
+        return BATCH_RECORDS, 0.0
+    return STRIDE_RECORDS + left // STRIDES, STRIDE_SECONDS
 
 
 def _within(seconds: float) -> float:

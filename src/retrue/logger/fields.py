@@ -114,6 +114,11 @@ class Fields:
         return f"Fields({', '.join((*listed, f'errors={self._errors!r}'))})"
 
     @property
+    def is_quick(self) -> bool:
+        """Return whether no free text is scrubbed in a success, which may take milliseconds."""
+        return not self._lists["text"]
+
+    @property
     def normalised(self) -> Mapping[str, int]:
         """How often values had to be changed to be written, by reason; `Normaliser` names the reasons."""
         return MappingProxyType(self._counts)

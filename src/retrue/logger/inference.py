@@ -24,6 +24,7 @@ from retrue.logger.calls import (
     EndFacts,
     Facts,
     Observer,
+    OutcomeFacts,
     Status,
     copied,
 )
@@ -108,6 +109,7 @@ class InferenceLogger:
         self._sample, self._clock = self._settings.sample, clock
         self._timed_below = sample / COST_EVERY
         self._closed = False
+        self._is_plain = not observers
         self._begin_boot()
         self._intake.inferences.open()
         lifecycle.watch(self)
@@ -148,6 +150,9 @@ class InferenceLogger:
         self,
         features: object,
         *,
+        prediction: object = None,
+        score: float | None = None,
+        latency_ms: float | None = None,
         status: Status | None = None,
         error: BaseException | None = None,
         durable: bool = False,
@@ -157,39 +162,36 @@ class InferenceLogger:
 
         Args:
             features: What the model was given.
+            prediction: Its answer.
+            score: Probability of the positive class.
+            latency_ms: How long it took.
             status: None: `ok`, or what the error makes of it.
             error: The exception that ended it.
             durable: Wait until the record is on disk, at most five seconds: `ACCEPTED` means just that. Such a record is
                 neither sampled nor thinned. Do not use it in a request's path.
             facts: See `EndFacts`.
         """
-        if self._closed:
-            return CLOSED
+        if not self._is_plain or error is not None or status is not None or durable:
+            outcome: Facts = {"prediction": prediction, "score": score, "latency_ms": latency_ms}
+            return self._record_more(features, {**facts, **outcome}, status=status, error=error, durable=durable)
         chance = self._random()
-        is_plain = error is None and status is None and not durable and not self._is_observed
-        if chance >= self._sample and is_plain:
+        if chance >= self._sample:
             tick = self._sampled_out
             for number in tick.numbers:
                 tick.value = number  # one step with the line above
                 return SAMPLED_OUT
         began = perf_counter_ns() if chance < self._timed_below else 0
-        lost = sum(self._intake.inferences.dropped.values()) if durable else 0
         try:
-            said: Facts = facts  # type: ignore[assignment]
-            said["features"] = features.copy() if type(features) is dict else copied(features)
-            if "time" not in said:
-                said["ended_at"] = self._clock()
+            more: Facts = facts  # type: ignore[assignment]
             if _TRACING in _MODULES:
-                _trace(said)
-            if is_plain:
-                answer = self._intake.success(said, chance)
-            else:
-                answer = self._take_ended(said, chance, status=status, error=error, durable=durable)
-            if began:
-                self._intake.timed(began)
+                _trace(more)
+            kept = features.copy() if type(features) is dict else copied(features)
+            answer = self._keep((kept, prediction, score, latency_ms, self._clock(), more), chance)
         except Exception:  # noqa: BLE001 - values of the host may raise anything; the host is never hurt
             return self._intake.broken()
-        return self._made_durable(answer, lost) if durable else answer
+        if began:
+            self._intake.timed(began)
+        return answer
 
     async def arecord(
         self,
@@ -198,7 +200,7 @@ class InferenceLogger:
         status: Status | None = None,
         error: BaseException | None = None,
         durable: bool = False,
-        **facts: Unpack[EndFacts],
+        **facts: Unpack[OutcomeFacts],
     ) -> Answer:
         """Log as `record` does; a durable record is waited for without holding the event loop."""
         if not durable:
@@ -234,6 +236,14 @@ class InferenceLogger:
         """Log as `label` does, which never waits."""
         return self.label(inference_id, label, at=at, source=source)
 
+    def lend(self) -> None:
+        """Encode a few records in this thread, some 10 µs each, that the logger's own thread would encode soon.
+
+        For a moment in which nobody waits for the host, such as after an answer has left (the ASGI middleware does so): the
+        next request then need not wait until two threads have handed the interpreter's lock to each other. Never waits.
+        """
+        self._intake.lend()
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until all that was accepted before is on disk; false where it is not within these seconds."""
         return self._intake.drain.flush(timeout)
@@ -243,7 +253,7 @@ class InferenceLogger:
 
         What is queued then goes on being written for as long as the process lives. Later calls are answered by `CLOSED`.
         """
-        self._closed = True
+        self._closed, self._is_plain = True, False
         self._intake.drain.stop(timeout)
         return self._boot.counts()
 
@@ -294,6 +304,26 @@ class InferenceLogger:
 
     # ---------------------------------------------------------------- inside
 
+    def _record_more(
+        self, features: object, facts: Facts, *, status: Status | None, error: BaseException | None, durable: bool
+    ) -> Answer:
+        """Log a call that failed, is observed, or is to be durable."""
+        if self._closed:
+            return CLOSED
+        chance = self._random()
+        began = perf_counter_ns() if chance < self._timed_below else 0
+        lost = sum(self._intake.inferences.dropped.values()) if durable else 0
+        try:
+            facts["features"], facts["ended_at"] = copied(features), self._clock()
+            if _TRACING in _MODULES:
+                _trace(facts)
+            answer = self._take_ended(facts, chance, status=status, error=error, durable=durable)
+        except Exception:  # noqa: BLE001 - as in `record`
+            return self._intake.broken()
+        if began:
+            self._intake.timed(began)
+        return self._made_durable(answer, lost) if durable else answer
+
     def _take_ended(
         self, facts: Facts, chance: float, *, status: Status | None, error: BaseException | None, durable: bool
     ) -> Answer:
@@ -341,7 +371,7 @@ class InferenceLogger:
             started=lambda: lifecycle.watch_worker(self),
         )
         self._random, self._intake = self._boot.random, self._boot.intake
-        self._sampled_out = self._intake.sampled_out
+        self._sampled_out, self._keep = self._intake.sampled_out, self._intake.keep
 
     def _after_fork(self) -> None:
         """Let go of what was inherited, and begin anew."""

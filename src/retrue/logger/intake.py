@@ -10,13 +10,15 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from retrue.logger.calls import ACCEPTED, SAMPLED_OUT, SHED, Answer, Facts
-from retrue.logger.lanes import Lane, Overflow, Tick
+from retrue.logger.calls import ACCEPTED, SAMPLED_OUT, SHED, Answer, Facts, Plain
+from retrue.logger.lanes import WEIGHED_EVERY, Lane, Overflow, Tick
 from retrue.logger.sampling import NEVER, weight
 from retrue.logger.streams import BROKEN, FAILURES, FULL, PRESSURE, REENTRANT, Stream
+from retrue.logger.tally import ACCEPTED_CELL
 
 if TYPE_CHECKING:
     from retrue.logger.drain import Drain
+    from retrue.logger.encoder import Encoder
     from retrue.logger.exceptions import Site
 
 _COST_BITS = 40  # the longest time that is told apart: 2**40 ns are 18 minutes
@@ -57,6 +59,7 @@ class Intake:
         "_weight",
         "costs",
         "drain",
+        "encoder",
         "inferences",
         "labels",
         "overflow",
@@ -66,8 +69,8 @@ class Intake:
         "urgent",
     )
 
-    def __init__(self, inferences: Stream, labels: Stream, queues: Queues, sample: float) -> None:
-        self.inferences, self.labels = inferences, labels
+    def __init__(self, inferences: Stream, labels: Stream, encoder: Encoder, queues: Queues, sample: float) -> None:
+        self.inferences, self.labels, self.encoder = inferences, labels, encoder
         self.sample = sample
         self._weight = weight(sample, 0) if sample else 0.0
         self.rest = Lane(max_records=queues.records, max_bytes=queues.bytes)
@@ -87,20 +90,37 @@ class Intake:
         if chance >= self.sample:
             self.sampled_out.add()
             return SAMPLED_OUT
-        lane = self.rest
+        return self.keep(facts, chance)
+
+    def keep(self, facts: Facts | Plain, chance: float) -> Answer:
+        """Take a success that `sample` has not left out, with the probability of the lane's fill.
+
+        The lane's `put` is written out here: a call is a tenth of what a host pays for a record.
+        """
+        lane, stream, encoder = self.rest, self.inferences, self.encoder
         stands_for = self._weight
         if len(lane.queue) >= lane.half_records or lane.bytes >= lane.half_bytes:
+            if self.drain.dozing:
+                self.drain.wake()
             halved = lane.halvings()
             if halved >= NEVER or chance * (1 << halved) >= self.sample:
-                return self._shed(self.inferences, FULL if halved >= NEVER else PRESSURE)
+                return self._shed(stream, FULL if halved >= NEVER else PRESSURE)
             stands_for = weight(self.sample, halved)
-        drain = self.drain
-        if drain.thread == get_ident():
-            return self._shed(self.inferences, REENTRANT)
-        lane.put(self.inferences, facts, stands_for)
-        if drain.resting:
-            drain.wake()
+        if encoder.reader and encoder.reader == get_ident():
+            return self._shed(stream, REENTRANT)
+        for number in stream.numbers:
+            stream.tally.cells[ACCEPTED_CELL] = number  # one step with the line above: numbers are stored in order
+            break
+        size = lane.typical if number % WEIGHED_EVERY and not lane.is_heavy else lane.weighed(facts)
+        lane.bytes += size  # one step
+        lane.queue.append((stream, facts, number, stands_for, size))
+        if self.drain.resting:
+            self.drain.wake()
         return ACCEPTED
+
+    def lend(self) -> None:
+        """Have a few successes encoded in the host's thread."""
+        self.encoder.lend(self.rest)
 
     def timed(self, began: int) -> None:
         """Count what a call cost that began at this reading of `perf_counter_ns`."""
@@ -131,10 +151,10 @@ class Intake:
 
     def _put(self, lane: Lane, stream: Stream, facts: Facts, stands_for: float) -> Answer:
         drain = self.drain
-        if drain.thread == get_ident():
+        if self.encoder.reader and self.encoder.reader == get_ident():
             return self._shed(stream, REENTRANT)
         lane.put(stream, facts, stands_for)
-        if drain.resting:
+        if drain.resting or drain.dozing:
             drain.wake()
         return ACCEPTED
 

@@ -16,7 +16,7 @@ from retrue.logger.sampling import halvings
 from retrue.logger.tally import ACCEPTED_CELL
 
 if TYPE_CHECKING:
-    from retrue.logger.calls import Facts
+    from retrue.logger.calls import Facts, Plain
     from retrue.logger.streams import Stream
 
 WEIGHED_EVERY: Final = 8
@@ -28,13 +28,14 @@ SITES_MAX: Final = 1_024
 _CONTAINERS_WEIGHED = 32
 _ITEMS_WEIGHED = 1_000
 _ITEM_BYTES = 96  # a dict's entry and a number
+_SLOT_BYTES = 32  # a list's or tuple's
 _CHARACTER_BYTES = 4  # of text that is not ASCII, at most
 _OPAQUE_BYTES = 512  # what an object counts for whose size cannot be asked without running its own code
 _SMALL = frozenset({int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple})
 _ARRAYS = frozenset({"numpy", "torch"})
 
-Item = tuple["Stream", "Facts", int, float, int]
+Item = tuple["Stream", "Facts | Plain", int, float, int]
 """Where a record belongs, what was said, its number, its weight, and its estimated size in bytes."""
 
 
@@ -61,16 +62,18 @@ class Lane:
         queue: What waits, the oldest first.
         bytes: Estimated size of what is queued.
         half_records, half_bytes: Below both a lane is calm.
+        typical: What a light record weighs, of late.
+        is_heavy: Whether each record is weighed.
     """
 
-    __slots__ = ("_heavy", "_max_bytes", "_max_records", "_typical", "bytes", "half_bytes", "half_records", "queue")
+    __slots__ = ("_max_bytes", "_max_records", "bytes", "half_bytes", "half_records", "is_heavy", "queue", "typical")
 
     def __init__(self, *, max_records: int, max_bytes: int) -> None:
         self._max_records, self._max_bytes = max_records, max_bytes
-        self.half_records, self.half_bytes = max_records / 2, max_bytes / 2
+        self.half_records, self.half_bytes = (max_records + 1) // 2, (max_bytes + 1) // 2
         self.queue: deque[Item] = deque()
-        self._typical = TYPICAL_BYTES
-        self._heavy = False
+        self.typical = TYPICAL_BYTES
+        self.is_heavy = False
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -91,12 +94,12 @@ class Lane:
         """Return whether twice as much is queued as there is room for, so that not even an exception is made."""
         return len(self.queue) >= 2 * self._max_records or self.bytes >= 2 * self._max_bytes
 
-    def put(self, stream: Stream, facts: Facts, weight: float) -> None:
+    def put(self, stream: Stream, facts: Facts | Plain, weight: float) -> None:
         """Number a record and append it; that there is room was asked before, so that one a thread may come on top."""
         for number in stream.numbers:
             stream.tally.cells[ACCEPTED_CELL] = number  # one step with the line above: numbers are stored in order
             break
-        size = self._typical if number % WEIGHED_EVERY and not self._heavy else self._weighed(facts)
+        size = self.typical if number % WEIGHED_EVERY and not self.is_heavy else self.weighed(facts)
         self.bytes += size  # one step
         self.queue.append((stream, facts, number, weight, size))
 
@@ -108,11 +111,12 @@ class Lane:
         self.bytes -= size  # one step
         return taken
 
-    def _weighed(self, facts: Facts) -> int:
+    def weighed(self, facts: Facts | Plain) -> int:
+        """Return what a record weighs, and learn from it what the next ones do."""
         size = weigh(facts)
-        self._heavy = size > HEAVY_BYTES
-        if not self._heavy:
-            self._typical += (size - self._typical) // WEIGHED_EVERY
+        self.is_heavy = size > HEAVY_BYTES
+        if not self.is_heavy:
+            self.typical += (size - self.typical) // WEIGHED_EVERY
         return size
 
 
@@ -156,7 +160,7 @@ def _count(counts: dict[Site, int], site: Site) -> None:
         return
 
 
-def weigh(facts: Facts) -> int:
+def weigh(facts: Facts | Plain) -> int:
     """Return about how many bytes a record keeps from being freed; runs no code of the host's objects.
 
     Of very many or deeply nested values only the first are looked at.
@@ -168,7 +172,7 @@ def weigh(facts: Facts) -> int:
     containers: list[object] = [facts]
     for container in containers:
         values = _values(container)
-        total += _ITEM_BYTES * (len(container) + 1)  # type: ignore[arg-type]
+        total += (_ITEM_BYTES if type(container) is dict else _SLOT_BYTES) * (len(container) + 1)  # type: ignore[arg-type]
         for value in values:
             kind = type(value)
             if kind in _SMALL:

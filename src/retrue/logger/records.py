@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from retrue.logger.calls import CallFacts, Facts, RecordFacts
+from retrue.logger.calls import CallFacts, Facts, Plain, RecordFacts
 from retrue.logger.exceptions import Failure, stack_lines
 from retrue.logger.messages import Raised
 from retrue.logger.segments import TIME_END
@@ -52,6 +52,19 @@ def began_at(facts: Facts, now: Callable[[], int]) -> int:
     if not isinstance(ended, int):
         return now()
     return ended - int(took * _NANOSECONDS) if isinstance(took, (int, float)) and 0 <= took < _LATENCY_MAX else ended
+
+
+def facts_of(plain: Plain) -> Facts:
+    """Return what was said of a plain success, by field."""
+    features, prediction, score, latency_ms, ended_at, more = plain
+    return {
+        **more,
+        "features": features,
+        "prediction": prediction,
+        "score": score,
+        "latency_ms": latency_ms,
+        "ended_at": ended_at,
+    }
 
 
 def inference_record(

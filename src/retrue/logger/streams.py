@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrue.logger.lanes import Tick
 from retrue.logger.tally import ACCEPTED_CELL, DROPPED, SAMPLED_OUT, SHED, Tally
 
 if TYPE_CHECKING:
-    from retrue.logger.calls import Facts
     from retrue.logger.spool import Spool
 
 PRESSURE, FULL, REENTRANT, BROKEN, FAILURES = "pressure", "full", "reentrant", "broken", "failures"
@@ -20,7 +19,7 @@ UNREADABLE, STORAGE = "unreadable", "storage"
 """Why an accepted record was dropped: its values could not be written; there is no spool to write it to."""
 
 
-Encode = Callable[["Facts", int, float], bytes | None]
+Encode = Callable[["Any", int, float], bytes | None]
 """Makes the line of a record out of what was said, its number and its weight; None where it cannot be written."""
 
 
@@ -31,9 +30,12 @@ class Stream:
         kind: Such as `inferences`.
         make_spool: Opens the spool; it may raise ValueError.
         encode: Makes a record's line.
+
+    Attributes:
+        lines: Gathered to be written together.
     """
 
-    __slots__ = ("_make_spool", "encode", "kind", "numbers", "sampled_out", "shed", "spool", "tally")
+    __slots__ = ("_make_spool", "encode", "kind", "lines", "numbers", "sampled_out", "shed", "spool", "tally")
 
     def __init__(self, kind: str, make_spool: Callable[[], Spool], encode: Encode) -> None:
         self.kind = kind
@@ -41,6 +43,7 @@ class Stream:
         self.numbers = count(1)
         self.sampled_out = Tick()
         self.shed: Mapping[str, Tick] = {reason: Tick() for reason in (PRESSURE, FULL, REENTRANT, BROKEN, FAILURES)}
+        self.lines: list[bytes] = []
         self.spool: Spool | None = None
         self.tally = Tally()
         self._make_spool = make_spool
@@ -67,6 +70,12 @@ class Stream:
         for name, value in before.values().items():
             if name.startswith(DROPPED):
                 spool.tally.add(name, value)
+
+    def write(self) -> None:
+        """Write the lines that were gathered."""
+        if self.lines:
+            lines, self.lines = self.lines, []
+            self.append(lines)
 
     def append(self, lines: list[bytes]) -> None:
         """Write lines, into a spool that is opened if there is none."""
@@ -99,8 +108,8 @@ class Stream:
 
     @property
     def held(self) -> int:
-        """Return how many wait in memory for a failing disk."""
-        return self.spool.held if self.spool else 0
+        """Return how many are encoded and not written: gathered, or waiting for a failing disk."""
+        return len(self.lines) + (self.spool.held if self.spool else 0)
 
     @property
     def dropped(self) -> dict[str, int]:

@@ -1,0 +1,90 @@
+"""Has records redacted and encoded into the lines of their streams: in the drain's thread, or in a moment that the host lends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from retrue.logger.calls import Facts, Plain
+from retrue.logger.lanes import Item, Lane
+from retrue.logger.streams import UNREADABLE, Stream
+from retrue.logger.tally import DROPPED
+
+LENT_RECORDS: Final = 2
+"""Encoded in a moment that is lent: more than a call brings, so that what waits gets less."""
+BATCH_RECORDS: Final = 64
+"""Written at a stretch at most."""
+
+
+class Encoder:
+    """Encodes one record at a time, in whatever thread.
+
+    Args:
+        streams: Where the lines are gathered.
+        is_quick: Whether every record takes microseconds, so that a host's thread may encode one.
+
+    Attributes:
+        reader: The ident of the thread that reads values of the host now, whose code may log in turn; 0: none does.
+        lent_records: Encoded in moments that were lent.
+        failures: Exceptions that values of the host raised and no rule caught.
+    """
+
+    __slots__ = ("_lock", "_streams", "failures", "is_quick", "lent_records", "reader")
+
+    def __init__(self, streams: Sequence[Stream], *, is_quick: bool) -> None:
+        self._streams = streams
+        self._lock = threading.Lock()
+        self.is_quick = is_quick
+        self.reader = 0
+        self.lent_records = 0
+        self.failures = 0
+
+    def encode(self, items: Sequence[Item]) -> None:
+        """Encode records into the lines of their streams; many lines are written."""
+        with self._lock:
+            self.reader = threading.get_ident()
+            for item in items:
+                self._encode(item)
+            self.reader = 0
+            for stream in self._streams:
+                if len(stream.lines) >= BATCH_RECORDS:
+                    stream.write()
+
+    def lend(self, lane: Lane) -> None:
+        """Encode a few of a lane's records, where the drain does not do so at this moment. Nothing is written."""
+        if not self.is_quick or lane.is_heavy or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self.reader = threading.get_ident()
+            for _ in range(LENT_RECORDS):
+                for item in lane.take(1):
+                    self.lent_records += 1
+                    self._encode(item)
+        finally:
+            self.reader = 0
+            self._lock.release()
+
+    def write(self) -> None:
+        """Write all lines that were gathered; waits for a moment that is being lent."""
+        with self._lock:
+            for stream in self._streams:
+                stream.write()
+
+    def _encode(self, item: Item) -> None:
+        stream, facts, number, weight, _ = item
+        line = self._line(stream, facts, number, weight)
+        if line is None:
+            stream.tally.add(DROPPED + UNREADABLE)
+        else:
+            stream.lines.append(bytes(memoryview(line)))  # orjson's own keep 8 KiB each
+
+    def _line(self, stream: Stream, facts: Facts | Plain, number: int, weight: float) -> bytes | None:
+        try:
+            return stream.encode(facts, number, weight)
+        except (KeyboardInterrupt, SystemExit):  # raised by the host's signal handler in a thread of its own
+            stream.tally.add(DROPPED + UNREADABLE)
+            raise
+        except BaseException:  # noqa: BLE001 - a value may even raise CancelledError; it costs its own record only
+            self.failures += 1
+            return None
