@@ -7,6 +7,7 @@ import pytest
 
 from retrue.logger.disk import FaultyDisk
 from retrue.logger.segments import read_ends
+from retrue.logger.spool_folder import weight_of
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.sources.losses import dropped_within
 from tests.logger.spools import Read, line, lines, open_spool, segments, write
@@ -158,6 +159,12 @@ def test_room_that_was_made_is_used_again(tmp_path: Path) -> None:
     assert spool.append([line(201)]) == 1
     assert spool.dropped["spool_full"] == dropped
     spool.close()
+
+
+def test_only_segments_take_up_the_spools_room(tmp_path: Path) -> None:
+    spool = write(tmp_path, [lines(1, 20)])
+    assert weight_of(tmp_path / "segments") == segments(tmp_path)[0].stat().st_size
+    assert (tmp_path / "segments" / spool.boot / "tally").stat().st_size
 
 
 def test_counters_are_in_the_footer(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from retrue.logger.disk import Disk, Handle
-from retrue.logger.segments import FOLDER, FORMAT, MARKER
+from retrue.logger.segments import FOLDER, FORMAT, MARKER, OPEN, SEALED
 from retrue.logger.tally import Tally
 
 
@@ -119,6 +119,8 @@ def weight_of(segments: Path) -> int:
     total = 0
     for folder, _, names in os.walk(segments):
         for name in names:
+            if not name.endswith((OPEN, SEALED)):
+                continue
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - half the time of Path
     return total
