@@ -20,11 +20,12 @@ from typing import NoReturn
 import pyarrow.parquet as pq
 
 from retrue.logger import Answer, Fields, InferenceLogger
+from retrue.logger.disk import FaultyDisk
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL, read_tally
 from retrue.sources.compacted import contents_of
 from retrue.sources.compaction import compact_spool
-from retrue.sources.losses import lost
+from retrue.sources.losses import Trace, lost
 from tests.logger.spools import Read, line, open_spool
 
 KILLS = int(os.environ.get("RETRUE_KILLS", "20"))
@@ -66,6 +67,16 @@ def log_inferences(root: Path, pipe: int) -> NoReturn:
             os.write(pipe, b"%8d" % told)
         if number % 50 == 0:
             time.sleep(0.001)
+    raise AssertionError
+
+
+def log_as_child(log: InferenceLogger, pipe: int) -> NoReturn:
+    """Accept records in a fork of a server as its first requests come, each a success."""
+    for number in count(1):
+        if log.record({"x": number}, prediction=1) is Answer.ACCEPTED:
+            os.write(pipe, b"%8d" % log.stats().counts.accepted)
+        if number % 20 == 0:
+            time.sleep(0.002)
     raise AssertionError
 
 
@@ -122,17 +133,51 @@ def test_the_logger_loses_nothing_that_a_reader_does_not_know_of(tmp_path: Path)
         if kill % 3 == 2:  # what is compacted is read no differently
             assert compact_spool(tmp_path)
             (tmp_path / "segments").mkdir(exist_ok=True)
-    traces = Read(tmp_path).spool.traces
-    for path in tmp_path.glob("*.parquet"):
-        contents = contents_of(pq.read_metadata(path).metadata)
-        assert contents
-        contents.add_to(traces)
+    traces = traces_of(tmp_path)
     for boot, last in told.items():
         accepted = traces[boot].tally["accepted"]
         held = sum(run.last - run.first + 1 for run in traces[boot].runs)
         dropped = sum(count for name, count in traces[boot].tally.items() if name.startswith("dropped."))
         assert 0 <= accepted - last <= 1
         assert sum(gap.records for gap in lost(traces[boot])) == accepted - held - dropped
+
+
+def test_children_killed_in_their_first_moments_lose_nothing_unknown(tmp_path: Path) -> None:
+    """The disk is slow, so that many die before they have a file or while they move; half are compacted at once."""
+    draw = random.Random(5)
+    disk = FaultyDisk(dict.fromkeys(("folder", "create", "rename"), lambda: time.sleep(0.004)))
+    log = InferenceLogger("m", version="1", to=tmp_path, fields=Fields(keep=["x"]), resources_every=None, disk=disk)
+    told: dict[str, int] = {}
+    early = 0
+    for kill in range(KILLS):
+        known = traces_of(tmp_path)
+        last = killed_after(draw.choice((0.0, draw.uniform(0, 0.06))), partial(log_as_child, log))
+        traces = traces_of(tmp_path)
+        (boot,) = traces.keys() - known.keys()
+        told[boot] = last
+        early += not (tmp_path / "segments" / boot / "tally").exists()
+        if kill % 2:
+            assert compact_spool(tmp_path)
+    log.close()
+    for _ in range(2):
+        traces = traces_of(tmp_path)
+        for boot, last in told.items():
+            accepted = traces[boot].tally["accepted"]
+            held = sum(run.last - run.first + 1 for run in traces[boot].runs)
+            assert 0 <= accepted - last <= 1
+            assert sum(gap.records for gap in lost(traces[boot])) == accepted - held
+        assert compact_spool(tmp_path)
+    assert early, "none was killed early enough"
+
+
+def traces_of(root: Path) -> dict[str, Trace]:
+    """What is known of each process, by segments and by Parquet files."""
+    traces = Read(root).spool.traces
+    for path in root.glob("*.parquet"):
+        contents = contents_of(pq.read_metadata(path).metadata)
+        assert contents
+        contents.add_to(traces)
+    return traces
 
 
 def test_compaction_of_what_the_killed_left_says_the_same(tmp_path: Path) -> None:

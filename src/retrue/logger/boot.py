@@ -16,12 +16,14 @@ from retrue.logger.encoder import Encoder
 from retrue.logger.exceptions import site_text
 from retrue.logger.intake import Intake
 from retrue.logger.lanes import Tick
+from retrue.logger.nursery import Nursery
 from retrue.logger.records import bare, facts_of, inference_record, label_record
 from retrue.logger.resources import Resources
 from retrue.logger.segments import new_boot
 from retrue.logger.settings import Settings
 from retrue.logger.spool import Spool
 from retrue.logger.streams import Stream
+from retrue.logger.tally import Tally
 
 
 class Boot:
@@ -29,6 +31,7 @@ class Boot:
 
     Args:
         settings: The logger's.
+        nursery: Where the inferences of a forked child are counted at first.
         observer_errors: Counts what observers raise.
         started: Called in the drain's thread as it starts.
 
@@ -38,14 +41,21 @@ class Boot:
         random: Draws from [0, 1), without touching the host's sequence of random numbers.
     """
 
-    def __init__(self, settings: Settings, *, observer_errors: Tick, started: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, *, nursery: Nursery, observer_errors: Tick, started: Callable[[], None]
+    ) -> None:
         self.name = new_boot()
         self.random = Random(settings.seed).random  # noqa: S311 - a sample, not a secret
         self._observer_errors = observer_errors
         self._settings = settings
         self._asked = count(1)
         self._resources = Resources()
-        inferences = Stream("inferences", self._spool_maker("inferences", settings.to), self._inference_line)
+        inferences = Stream(
+            "inferences",
+            self._spool_maker("inferences", settings.to),
+            self._inference_line,
+            nursery.tally(self.name),
+        )
         labels = Stream("labels", self._spool_maker("labels", settings.to / "labels"), self._label_line)
         self._gauges = Stream("resources", self._spool_maker("resources", settings.to / "resources"), _no_line)
         streams = (inferences, labels, self._gauges)
@@ -82,14 +92,15 @@ class Boot:
             observer_errors=self._observer_errors.value,
         )
 
-    def _spool_maker(self, kind: str, root: Path) -> Callable[[], Spool]:
+    def _spool_maker(self, kind: str, root: Path) -> Callable[[Tally], Spool]:
         settings = self._settings
-        return lambda: Spool(
+        return lambda tally: Spool(
             root,
             kind=kind,
             model=settings.model,
             model_version=settings.version,
             boot=self.name,
+            tally=tally,
             max_spool_bytes=settings.spool_bytes,
             disk=settings.disk,
         )

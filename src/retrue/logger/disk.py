@@ -41,10 +41,19 @@ class Disk:
 
     def create(self, name: str, folder: Handle) -> Handle:
         """Make a file of mode 0600 that did not exist, locked for as long as it is open."""
-        handle = _handle(os.open(name, _NEW, FILE_MODE, dir_fd=folder.fd))
+        handle = self.create_unlocked(name, folder)
         with contextlib.suppress(OSError):  # file systems without locks
             fcntl.flock(handle.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return handle
+
+    def create_unlocked(self, name: str, folder: Handle) -> Handle:
+        """Make a file of mode 0600 that did not exist."""
+        return _handle(os.open(name, _NEW, FILE_MODE, dir_fd=folder.fd))
+
+    def lock(self, handle: Handle, how: int, start: int, size: int) -> bool:
+        """Lock or unlock bytes of a file as `try_lock` does."""
+        self._check(handle)
+        return try_lock(handle.fd, how, start, size)
 
     def write(self, handle: Handle, content: bytes) -> int:
         """Append some bytes, perhaps not all; return how many."""
@@ -137,6 +146,26 @@ class FaultyDisk(Disk):
     def rename(self, old: str, new: str, folder: Handle) -> None:
         self._fault("rename")
         super().rename(old, new, folder)
+
+
+def try_lock(fd: int, how: int, start: int, size: int) -> bool:
+    """Lock or unlock bytes of a file for this process alone; tell whether nobody else holds them.
+
+    A child does not inherit the lock, and it ends as soon as the process closes any descriptor of the file.
+
+    Args:
+        fd: The file, open for writing where the lock is exclusive.
+        how: LOCK_EX, LOCK_SH or LOCK_UN of fcntl.
+        start, size: In bytes; they may lie beyond the end.
+
+    Raises:
+        OSError: The file system has no such locks.
+    """
+    try:
+        fcntl.lockf(fd, how if how == fcntl.LOCK_UN else how | fcntl.LOCK_NB, size, start)
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, as the system likes
+        return False
+    return True
 
 
 def _handle(fd: int) -> Handle:

@@ -33,6 +33,7 @@ from retrue.logger.disk import Disk
 from retrue.logger.exceptions import OTHER_SITE, Site, failure_of, is_timeout
 from retrue.logger.fields import Fields
 from retrue.logger.intake import Queues
+from retrue.logger.nursery import Nursery
 from retrue.logger.observers import Observers, told
 from retrue.logger.records import began_at
 from retrue.logger.settings import Settings
@@ -110,6 +111,7 @@ class InferenceLogger:
         self._timed_below = sample / COST_EVERY
         self._closed = False
         self._is_plain = not observers
+        self._nursery = Nursery(self._settings.disk)
         self._begin_boot()
         self._intake.inferences.open()
         lifecycle.watch(self)
@@ -255,6 +257,8 @@ class InferenceLogger:
         """
         self._closed, self._is_plain = True, False
         self._intake.drain.stop(timeout)
+        if self._intake.drain.finished:
+            self._nursery.close()
         return self._boot.counts()
 
     def stats(self) -> Stats:
@@ -367,6 +371,7 @@ class InferenceLogger:
     def _begin_boot(self) -> None:
         self._boot = Boot(
             self._settings,
+            nursery=self._nursery,
             observer_errors=self._observers.errors,
             started=lambda: lifecycle.watch_worker(self),
         )

@@ -45,6 +45,7 @@ class Spool:
         kind: ``inferences``, ``labels`` or ``resources``.
         model, model_version: Whose records these are, unless a record says otherwise.
         boot: Name of this process (`new_boot`); no two spools of a root may share one.
+        tally: Counters that it goes on with; None: new ones.
         segment_bytes, segment_seconds: A segment is sealed when it is so large or so old.
         max_spool_bytes: What all segments under the root may weigh. Successes are refused above nine tenths of it.
         held_bytes: What may wait in memory while the disk fails.
@@ -69,6 +70,7 @@ class Spool:
         model: str,
         model_version: str | None = None,
         boot: str | None = None,
+        tally: Tally | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         segment_seconds: float = SEGMENT_SECONDS,
         max_spool_bytes: int = MAX_SPOOL_BYTES,
@@ -82,7 +84,7 @@ class Spool:
         self._segment_bytes, self._segment_seconds = segment_bytes, segment_seconds
         self._limit, self._held_limit = max_spool_bytes, held_bytes
         self._disk, self._clock, self._monotonic = disk or Disk(), clock, monotonic
-        self.tally = Tally()
+        self.tally = Tally() if tally is None else tally
         self.written = 0
         self._number = 0
         self._segment: OpenSegment | None = None

@@ -28,8 +28,9 @@ class Stream:
 
     Args:
         kind: Such as `inferences`.
-        make_spool: Opens the spool; it may raise ValueError.
+        make_spool: Opens the spool, which goes on with the counters it is given; it may raise ValueError.
         encode: Makes a record's line.
+        tally: The counters; None: new ones.
 
     Attributes:
         lines: Gathered to be written together.
@@ -37,7 +38,9 @@ class Stream:
 
     __slots__ = ("_make_spool", "encode", "kind", "lines", "numbers", "sampled_out", "shed", "spool", "tally")
 
-    def __init__(self, kind: str, make_spool: Callable[[], Spool], encode: Encode) -> None:
+    def __init__(
+        self, kind: str, make_spool: Callable[[Tally], Spool], encode: Encode, tally: Tally | None = None
+    ) -> None:
         self.kind = kind
         self.encode = encode
         self.numbers = count(1)
@@ -45,7 +48,7 @@ class Stream:
         self.shed: Mapping[str, Tick] = {reason: Tick() for reason in (PRESSURE, FULL, REENTRANT, BROKEN, FAILURES)}
         self.lines: list[bytes] = []
         self.spool: Spool | None = None
-        self.tally = Tally()
+        self.tally = Tally() if tally is None else tally
         self._make_spool = make_spool
 
     def number(self) -> int:
@@ -56,20 +59,12 @@ class Stream:
         raise AssertionError("there is always another number")
 
     def open(self) -> None:
-        """Open the spool; what was counted before goes into its tally.
+        """Open the spool.
 
         Raises:
             ValueError: The folder is refused.
         """
-        spool, before = self._make_spool(), self.tally
-        self.spool, self.tally = spool, spool.tally
-        last = before.cells[ACCEPTED_CELL]
-        cells = spool.tally.cells
-        if cells[ACCEPTED_CELL] < last:
-            cells[ACCEPTED_CELL] = last  # one step with the line above
-        for name, value in before.values().items():
-            if name.startswith(DROPPED):
-                spool.tally.add(name, value)
+        self.spool = self._make_spool(self.tally)
 
     def write(self) -> None:
         """Write the lines that were gathered."""

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from retrue.logger.disk import Disk, Handle
@@ -24,24 +24,29 @@ FILE, NEW_FILE = "tally", ".tally"
 PAGE_BYTES, SLOT_BYTES, NAME_BYTES = 4096, 64, 56
 MAGIC = b"retrue tally 1\n".ljust(SLOT_BYTES, b"\0")
 ACCEPTED_CELL = (2 * SLOT_BYTES - 8) // 8
-_SLOTS = PAGE_BYTES // SLOT_BYTES - 1
 
 
 class Tally:
     """Named counters. In memory at first; ``keep`` moves them into a file.
 
+    Args:
+        page: That memory, with room for 15 counters at least after its first 64 bytes, which are left alone; None: its own.
+        kept: Called with the folder once the counters are there.
+
     ``cells[ACCEPTED_CELL] = seq`` is the cheap way to say which number was given away last: look ``cells`` up each time,
     since ``keep`` replaces it.
     """
 
-    def __init__(self) -> None:
-        self._page = mmap.mmap(-1, PAGE_BYTES)
-        self._page[:SLOT_BYTES] = MAGIC
+    def __init__(self, page: memoryview | None = None, *, kept: Callable[[Handle], None] | None = None) -> None:
+        self._page = mmap.mmap(-1, PAGE_BYTES) if page is None else page
+        self._kept = kept
         self.cells = memoryview(self._page).cast("Q")
         self._cell_of: dict[str, int] = {}
         self._lock = threading.Lock()
         self._file: Handle | None = None
-        self._earlier: list[mmap.mmap] = []  # kept: freed, each would close a descriptor that may be the host's by now
+        self._earlier: list[
+            mmap.mmap | memoryview
+        ] = []  # kept: freed, each would close a descriptor that may be the host's by now
         self.add(ACCEPTED, 0)
 
     def add(self, name: str, count: int = 1) -> None:
@@ -73,19 +78,23 @@ class Tally:
         handle = disk.create(NEW_FILE, folder)
         try:
             page = disk.page(NEW_FILE, folder, PAGE_BYTES)
-            page[:] = self._page[:]
+            page[:SLOT_BYTES], end = MAGIC, len(self._page)
+            page[SLOT_BYTES:end] = self._page[SLOT_BYTES:end]
             disk.rename(NEW_FILE, FILE, folder)
         except OSError:
             disk.close(handle)
             raise
+        cells = memoryview(page).cast("Q")
         with self._lock:
             earlier, self._file = self._file, handle
-            page[:] = self._page[:]
             self._earlier.append(self._page)
-            self._page, self.cells = page, memoryview(page).cast("Q")
+            page[SLOT_BYTES:end] = self._page[SLOT_BYTES:end]
+            self._page, self.cells = page, cells  # one step with the line above: no number is stored in between
         if earlier:
             with contextlib.suppress(OSError):
                 disk.close(earlier)
+        if self._kept:
+            self._kept(folder)
 
     def close(self, disk: Disk) -> None:
         """Let go of the file, and with it of the lock. The counters can still be read."""
@@ -101,7 +110,7 @@ class Tally:
             return cell
         slot = len(self._cell_of)
         other = (DROPPED if name.startswith(DROPPED) else SHED) + "other"
-        if slot >= _SLOTS - 2 and name != other:
+        if slot >= len(self._page) // SLOT_BYTES - 3 and name != other:
             return self._cell(other)
         start = SLOT_BYTES * (slot + 1)
         self._page[start : start + NAME_BYTES] = name.encode("ascii", "replace")[:NAME_BYTES].ljust(NAME_BYTES, b"\0")
@@ -121,10 +130,13 @@ def read_tally(path: Path) -> dict[str, int]:
 
 def parse_tally(page: bytes) -> dict[str, int]:
     """Return the counters of a page; a page that is none has no counters."""
+    return parse_slots(page) if len(page) == PAGE_BYTES and page.startswith(MAGIC) else {}
+
+
+def parse_slots(page: bytes) -> dict[str, int]:
+    """Return the counters that follow the first 64 bytes."""
     values: dict[str, int] = {}
-    if len(page) != PAGE_BYTES or not page.startswith(MAGIC):
-        return values
-    for start in range(SLOT_BYTES, PAGE_BYTES, SLOT_BYTES):
+    for start in range(SLOT_BYTES, len(page), SLOT_BYTES):
         name = page[start : start + NAME_BYTES].rstrip(b"\0").decode("ascii", "replace")
         if not name:
             break

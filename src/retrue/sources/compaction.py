@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from retrue.logger.nursery import FILE as NURSERY
+from retrue.logger.nursery import forget_children, is_deserted, read_nursery
 from retrue.logger.runs import Runs
 from retrue.logger.segments import FOLDER, MARKER, SEALED
 from retrue.logger.tally import FILE as TALLY
@@ -33,7 +35,7 @@ from retrue.sources.parquet import FILE_COLUMN
 from retrue.sources.quarantine import QUARANTINE, Remains
 from retrue.sources.segment_files import Bad, Row, SegmentFile, inspect_segments, is_segment, read_segment
 from retrue.sources.set_aside import Tally
-from retrue.sources.spool_files import TALLIES, is_alive, read_tallies
+from retrue.sources.spool_files import TALLIES, is_alive, later, read_tallies
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -269,18 +271,31 @@ class _Compaction:
 
     def _remove_ended(self) -> None:
         """Gather the counters of processes that have ended and left no segment in one file, and remove theirs."""
-        folders = [path.parent for path in sorted((self._root / FOLDER).glob(f"*/{TALLY}"))]
+        folders = sorted({path.parent for name in (TALLY, NURSERY) for path in (self._root / FOLDER).glob(f"*/{name}")})
         ended = [folder for folder in folders if not is_alive(folder) and not _has_segments(folder)]
-        if not ended:
+        tallies = {folder.name: read_tally(folder / TALLY) for folder in ended if (folder / TALLY).exists()}
+        children = {folder: read_nursery(folder / NURSERY) for folder in folders}
+        self._gather([tallies, *children.values()])
+        for folder, boots in children.items():
+            if boots:
+                forget_children(folder / NURSERY, boots)
+        for folder in ended:
+            (folder / TALLY).unlink(missing_ok=True)
+            if is_deserted(folder / NURSERY):
+                (folder / NURSERY).unlink(missing_ok=True)
+            with suppress(OSError):  # something else lies there
+                folder.rmdir()
+
+    def _gather(self, ended: Sequence[Mapping[str, Mapping[str, int]]]) -> None:
+        """Add the last counters of processes, by boot, to those that were gathered before."""
+        if not any(ended):
             return
-        boots = read_tallies(self._root / TALLIES) | {folder.name: read_tally(folder / TALLY) for folder in ended}
+        boots = read_tallies(self._root / TALLIES)
+        for boot, counts in (pair for each in ended for pair in each.items()):
+            boots[boot] = later(boots.get(boot, {}), counts)
         with replaced(self._root / TALLIES) as file:
             file.write(orjson.dumps({"format": 1, "boots": boots}, option=orjson.OPT_SORT_KEYS))
         sync_folder(self._root)
-        for folder in ended:
-            (folder / TALLY).unlink(missing_ok=True)
-            with suppress(OSError):  # something else lies there
-                folder.rmdir()
 
 
 def _inspected(files: Sequence[SourceFile]) -> list[SegmentFile]:

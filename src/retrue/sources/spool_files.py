@@ -13,10 +13,12 @@ from pathlib import Path
 
 import orjson
 
+from retrue.logger.nursery import FILE as NURSERY
+from retrue.logger.nursery import read_nursery
 from retrue.logger.segments import OPEN
+from retrue.logger.tally import ACCEPTED, read_tally
 from retrue.logger.tally import FILE as TALLY
 from retrue.logger.tally import NEW_FILE as NEW_TALLY
-from retrue.logger.tally import read_tally
 from retrue.sources.json_lines import BATCH_BYTES, BATCH_ROWS, Record
 from retrue.sources.listing import SourceFile
 from retrue.sources.losses import Trace
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 def is_spooled(name: str) -> bool:
     """Tell whether a file of this name is part of a spool: a segment, or counters."""
-    return is_segment(name) or name.rpartition("/")[2] in (TALLY, TALLIES)
+    return is_segment(name) or name.rpartition("/")[2] in (TALLY, TALLIES, NURSERY)
 
 
 class SpoolFiles:
@@ -62,7 +64,12 @@ class SpoolFiles:
         for file in files:
             if file.path.name == TALLY:
                 _meet(traces, file.path.parent.name, file.path.parent)
-        for file in files:  # last: a tally is written here before its own file is removed
+        for file in files:
+            if file.path.name == NURSERY:
+                for boot, counts in read_nursery(file.path).items():
+                    trace = traces.setdefault(boot, Trace(boot=boot))
+                    trace.tally = later(trace.tally, counts)
+        for file in files:  # last: counters are written here before their own file is removed
             if file.path.name == TALLIES:
                 for boot, counts in read_tallies(file.path).items():
                     trace = traces.setdefault(boot, Trace(boot=boot))
@@ -124,6 +131,11 @@ def _meet(traces: dict[str, Trace], boot: str, folder: Path) -> None:
     trace = traces.setdefault(boot, Trace(boot=boot))
     trace.alive = trace.alive or is_alive(folder)
     trace.tally = trace.tally or read_tally(folder / TALLY)
+
+
+def later(first: Mapping[str, int], second: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the counters of a process that know of more records: it may have died while it moved them."""
+    return max(first, second, key=lambda counts: counts.get(ACCEPTED, 0))
 
 
 def read_tallies(path: Path) -> dict[str, Mapping[str, int]]:
