@@ -1,4 +1,4 @@
-"""Remove what `retention` no longer keeps: reports, MLflow runs of windows, effects that have ended."""
+"""Remove what `retention` no longer keeps: reports, MLflow runs, ended effects, values of logs and baselines."""
 
 from typing import Any
 

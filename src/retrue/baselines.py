@@ -1,7 +1,7 @@
 """Frozen baselines: what a model version is compared with, under ``baselines/<model>/<version>/``.
 
 ``reference.parquet`` holds rows, ``baseline.json`` everything else, with the digest of both; a baseline never changes
-once written. pandas, pyarrow and pydantic's type adapters are imported or built in functions.
+once written, but for the sake of people (``baseline_changes``). pandas, pyarrow and pydantic's type adapters are imported or built in functions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +25,7 @@ from retrue.windows import check_name
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from pydantic import TypeAdapter
 
 log = logging.getLogger(__name__)
@@ -64,12 +65,9 @@ def freeze_baseline(
         BaselineError: Another baseline of this version is there, or a value is no finite number.
         NameRefusedError: Model or version could leave the folder.
     """
-    place = _place(folder, model, version)
+    place = baseline_folder(folder, model, version)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".freezing-", dir=place.parent) as partial:
-        built = Path(partial) / "baseline"
-        built.mkdir()
-        _write_reference(built / REFERENCE, reference, seed)
         given = Baseline(
             model=model,
             version=version,
@@ -77,10 +75,10 @@ def freeze_baseline(
             thresholds=thresholds,
             performance=performance,
             provenance=provenance,
-            reference_digest=_file_digest(built / REFERENCE),
+            reference_digest="",
         )
-        baseline = _digested(_as_read(given))
-        _write_durably(built / DESCRIPTION, _document(baseline))
+        built = Path(partial) / "baseline"
+        baseline = write_baseline(built, given, _reference_table(reference, seed))
         return _put(built, place, baseline, folder)
 
 
@@ -91,7 +89,15 @@ def read_baseline(folder: Path, model: str, version: str) -> Baseline:
         BaselineError: It is not there, or not as it was frozen.
         NameRefusedError: Model or version could leave the folder.
     """
-    place = _place(folder, model, version)
+    return check_baseline(baseline_folder(folder, model, version), model, version)
+
+
+def check_baseline(place: Path, model: str, version: str) -> Baseline:
+    """Return the baseline of a version that lies in a folder, after checking both of its digests.
+
+    Raises:
+        BaselineError: It is not there, or not as it was written.
+    """
     try:
         baseline = _parse((place / DESCRIPTION).read_bytes(), place)
         found = _file_digest(place / REFERENCE)
@@ -114,18 +120,42 @@ def read_reference(folder: Path, model: str, version: str, *, columns: list[str]
     Raises:
         BaselineError: They are not there or cannot be read.
     """
+    frame: pd.DataFrame = reference_table(folder, model, version, columns=columns).to_pandas()
+    return frame
+
+
+def reference_table(folder: Path, model: str, version: str, *, columns: list[str] | None = None) -> pa.Table:
+    """Return the same with the types that they have in the file.
+
+    Raises:
+        BaselineError: They are not there or cannot be read.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
-    path = _place(folder, model, version) / REFERENCE
+    path = baseline_folder(folder, model, version) / REFERENCE
     try:
-        table = parquet.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
+        return parquet.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise BaselineError(f"version {version} of {model} has no baseline: run `retrue baseline {model}`") from error
     except (OSError, pyarrow.ArrowException) as error:
         raise _damaged(path.parent, f"{REFERENCE} cannot be read: {error}") from error
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+
+
+def reference_columns(folder: Path, model: str, version: str) -> tuple[str, ...]:
+    """Return the names of the columns of the frozen rows.
+
+    Raises:
+        BaselineError: They are not there or cannot be read.
+    """
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    path = reference_path(folder, model, version)
+    try:
+        return tuple(parquet.read_schema(path).names)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _damaged(path.parent, f"{REFERENCE} cannot be read: {error}") from error
 
 
 def reference_path(folder: Path, model: str, version: str) -> Path:
@@ -134,7 +164,21 @@ def reference_path(folder: Path, model: str, version: str) -> Path:
     Raises:
         NameRefusedError: Model or version could leave the folder.
     """
-    return _place(folder, model, version) / REFERENCE
+    return baseline_folder(folder, model, version) / REFERENCE
+
+
+def baseline_folder(folder: Path, model: str, version: str) -> Path:
+    """Return where the files of a version's baseline lie, whether or not they are there.
+
+    Raises:
+        NameRefusedError: Model or version could leave the folder.
+    """
+    check_name(model)
+    check_name(version)
+    place = folder / model / version
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise NameRefusedError(f"{model}/{version} leads out of {folder.name}/ through a link")
+    return place
 
 
 def baseline_versions(folder: Path, model: str) -> tuple[str, ...]:
@@ -144,54 +188,34 @@ def baseline_versions(folder: Path, model: str) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (int(name) if name.isdecimal() else -1, name)))
 
 
-def without_rows(folder: Path, model: str, version: str, gone: Callable[[str], bool]) -> Baseline | None:
-    """Take inferences out of a frozen baseline's reference rows; None where it has none of them.
-
-    This is the one exception from "a baseline never changes": people may ask to be forgotten. Profile, thresholds and
-    performance, which name nobody, stay as they were frozen; the digests are new.
-
-    Args:
-        folder: The project's ``baselines`` folder.
-        gone: Whether an ``inference_id`` is one of those to be taken out.
+def write_baseline(built: Path, baseline: Baseline, reference: pa.Table) -> Baseline:
+    """Write a baseline into a new folder, on the disk for certain, and return it with its digests.
 
     Raises:
-        BaselineError: It is not there, or not as it was frozen.
+        BaselineError: A value is no finite number.
     """
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    baseline, place = read_baseline(folder, model, version), _place(folder, model, version)
-    table = parquet.read_table(place / REFERENCE, partitioning=None, page_checksum_verification=True)
-    if "inference_id" not in table.column_names:
-        return None
-    kept = [not gone(str(each)) for each in table["inference_id"].to_pylist()]
-    if all(kept):
-        return None
-    with tempfile.TemporaryDirectory(prefix=".erasing-", dir=place.parent) as partial:
-        built = Path(partial) / "baseline"
-        built.mkdir()
-        parquet.write_table(
-            table.filter(pa.array(kept)), built / REFERENCE, compression="zstd", write_page_checksum=True
-        )
-        _sync(built / REFERENCE)
-        changed = _digested(replace(baseline, reference_digest=_file_digest(built / REFERENCE), digest=""))
-        _write_durably(built / DESCRIPTION, _document(changed))
-        place.rename(Path(partial) / "before")
-        built.rename(place)
-        _sync(place.parent)
-    return changed
+    built.mkdir()
+    parquet.write_table(reference, built / REFERENCE, compression="zstd", write_page_checksum=True)
+    sync(built / REFERENCE)
+    given = replace(baseline, reference_digest=_file_digest(built / REFERENCE), digest="")
+    digested = _digested(_as_read(given))
+    _write_durably(built / DESCRIPTION, _document(digested))
+    sync(built)
+    return digested
 
 
-def _place(folder: Path, model: str, version: str) -> Path:
-    check_name(model)
-    check_name(version)
-    place = folder / model / version
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise NameRefusedError(f"{model}/{version} leads out of {folder.name}/ through a link")
-    return place
+def sync(path: Path) -> None:
+    """Have the kernel write a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _write_reference(path: Path, reference: pd.DataFrame | Path, seed: int) -> None:
+def _reference_table(reference: pd.DataFrame | Path, seed: int) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -201,10 +225,7 @@ def _write_reference(path: Path, reference: pd.DataFrame | Path, seed: int) -> N
         table = pa.Table.from_pandas(reference, preserve_index=False)
     if not table.num_rows:
         raise BaselineError("a baseline needs rows: the reference has none")
-    if table.num_rows > REFERENCE_ROWS_MAX:
-        table = table.take(_sample(table.num_rows, seed))
-    parquet.write_table(table, path, compression="zstd", write_page_checksum=True)
-    _sync(path)
+    return table.take(_sample(table.num_rows, seed)) if table.num_rows > REFERENCE_ROWS_MAX else table
 
 
 def _sample(rows: int, seed: int) -> Any:
@@ -221,7 +242,7 @@ def _put(built: Path, place: Path, baseline: Baseline, folder: Path) -> Baseline
         except OSError:  # another run was first
             log.info("the baseline of %s version %s was frozen meanwhile", baseline.model, baseline.version)
         else:
-            _sync(place.parent)
+            sync(place.parent)
             return baseline
     found = read_baseline(folder, baseline.model, baseline.version)
     if _unfrozen(found) != _unfrozen(baseline):
@@ -246,6 +267,8 @@ def _adapter() -> TypeAdapter[Baseline]:
 
 def _values(baseline: Baseline) -> dict[str, Any]:
     values: dict[str, Any] = _adapter().dump_python(baseline, warnings=False)
+    if baseline.marginals is None:  # what was frozen before there were any has no such field in its digest
+        del values["marginals"]
     return values
 
 
@@ -310,13 +333,4 @@ def _file_digest(path: Path) -> str:
 
 def _write_durably(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Have the kernel write a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path)

@@ -32,6 +32,7 @@ from retrue.adapters.client_mlflow import (
     ui_url,
 )
 from retrue.adapters.model_folder_mlflow import fetch_model_file, write_model_folder
+from retrue.baselines import DESCRIPTION
 from retrue.errors import DigestMismatchError, ModelError
 from retrue.recorded_gate import gate_html, gate_json, gate_metrics
 from retrue.results import GateResult, RetrainCause
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Alias = Literal["champion", "challenger", "previous"]
+_COPIED = "baseline"
 _NOTE = """\
 Trainings of the model **{model}**: one run each, with the data it used, the cause, and how its challenger did against the
 champion (`gate.html`). The versions are under *Models* → **{model}**; the alias `champion` is the one that serves.
@@ -201,12 +203,31 @@ class MlflowRegistry:
     def log_baseline(self, run_id: str, folder: Path) -> None:
         """Copy a frozen baseline's files into the artifacts of its version's training run, under ``baseline/``.
 
+        ``baseline.json`` comes last, so that the digest in it tells of a whole copy. What was there is overwritten.
+
         Raises:
             DeliveryError: MLflow did not take them.
         """
+        files = [path for path in folder.iterdir() if path.is_file()]
         with patience("copy of the baseline"):
-            for file in sorted(path for path in folder.iterdir() if path.is_file()):
-                again(self._client.log_artifact, run_id, str(file), "baseline")
+            for file in sorted(files, key=lambda path: (path.name == DESCRIPTION, path.name)):
+                again(self._client.log_artifact, run_id, str(file), _COPIED)
+
+    def copied_digest(self, run_id: str) -> str:
+        """Return the digest of the baseline in a training run's artifacts; empty where there is none.
+
+        Raises:
+            DeliveryError: MLflow did not answer.
+        """
+        with patience("look at the copy of the baseline"), tempfile.TemporaryDirectory(prefix="retrue-") as folder:
+            path = f"{_COPIED}/{DESCRIPTION}"
+            if path not in {file.path for file in again(self._client.list_artifacts, run_id, _COPIED)}:
+                return ""
+            copy = Path(again(self._client.download_artifacts, run_id, path, folder))
+            try:
+                return str(json.loads(copy.read_bytes())["digest"])
+            except (ValueError, KeyError, TypeError):  # not as it was written: to be written again
+                return ""
 
     def record_retraining(self, run_id: str, gate: GateResult, *, cause: RetrainCause | None = None) -> None:
         """Write how a challenger did against the champion into its training run: metrics, ``gate.json``, ``gate.html``.

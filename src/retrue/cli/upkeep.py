@@ -52,7 +52,7 @@ def purge(
     project: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Remove what `retention` no longer keeps. Logs and labels stay unless it says so. Exit 2 if something could not be removed."""
+    """Remove what `retention` no longer keeps. Logs, labels and rows of baselines stay unless it says so. Exit 2 if something could not be removed."""
     from retrue.stages.purge import find_expired
     from retrue.stages.purge import purge as remove_expired
     from retrue.workspace import open_workspace

@@ -48,6 +48,9 @@ class RetentionSettings(Settings):
     - ``errors``: messages and stacks of failures, here and in the ledger.
     - ``labels``: whole label records, by the time they arrived.
 
+    Frozen baselines follow ``features``, ``free_text`` and ``labels`` by their oldest row: what has reached its time becomes
+    marginals.
+
     Verdicts, incidents, promotions and receipts of purges stay in the ledger.
     """
 
@@ -63,3 +66,8 @@ class RetentionSettings(Settings):
     def of_records(self) -> timedelta | None:
         """How long a log is whole: the shortest time of what it holds, None where all of it is kept."""
         return min((each for each in (self.features, self.free_text, self.errors, self.labels) if each), default=None)
+
+    @property
+    def of_baselines(self) -> bool:
+        """Whether there is a time for what rows of frozen baselines hold."""
+        return any((self.features, self.free_text, self.labels))

@@ -38,7 +38,7 @@ def all_findings(measurements: Measurements, baseline: Baseline, settings: Model
     yield from schema_findings(measurements)
     yield from quality_findings(measurements, baseline, settings)
     yield from expectation_findings(measurements)
-    yield from drift_findings(measurements, settings)
+    yield from drift_findings(measurements, baseline, settings)
     yield from performance_findings(measurements, baseline, settings)
     yield from traffic_findings(measurements, settings)
 

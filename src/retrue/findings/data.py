@@ -88,14 +88,16 @@ def _value_findings(before: ColumnProfile, now: ColumnProfile, settings: ModelSe
             message=f"{now.infinities} values of {now.name} are infinite.",
             next_step="Look for a division by zero or an overflow in the feature pipeline.",
         )
-    if now.unseen_share is not None and now.unseen_share > quality.max_unseen_share:
+    rare = before.unseen_share or 0.0
+    if now.unseen_share is not None and now.unseen_share - rare > quality.max_unseen_share:
+        own = f", as have {rare:.1%} of its own rows" if rare else ""
         yield Finding(
             check="quality.unseen",
             scope=now.name,
             severity=Severity.WARNING,
             value=f"{now.unseen_share:.2%}",
-            threshold=f"{quality.max_unseen_share:.2%}",
-            message=f"{now.unseen_share:.1%} of rows have a category of {now.name} that the baseline never saw.",
+            threshold=f"{min(1.0, rare + quality.max_unseen_share):.2%}",
+            message=f"{now.unseen_share:.1%} of rows have a category of {now.name} that the baseline {'does not hold' if rare else 'never saw'}{own}.",
             next_step="Check for renamed or re-encoded categories; the model has not learned the new ones.",
         )
     if before.distinct > 1 and now.distinct == 1 and now.nulls < now.rows:
@@ -125,10 +127,11 @@ def expectation_findings(measurements: Measurements) -> Iterator[Finding]:
             )
 
 
-def drift_findings(measurements: Measurements, settings: ModelSettings) -> Iterator[Finding]:
+def drift_findings(measurements: Measurements, baseline: Baseline, settings: ModelSettings) -> Iterator[Finding]:
     drift = measurements.drift
     if drift is None:
         return
+    yield from _skipped_findings(baseline)
     for column in drift.columns:
         if column.drifted:
             prediction = column.column in PREDICTIONS
@@ -154,3 +157,21 @@ def drift_findings(measurements: Measurements, settings: ModelSettings) -> Itera
             message=f"{drift.share:.0%} of columns have drifted, over {limit:.0%}.",
             next_step="Many columns at once point to a change upstream of all of them, or to a new population.",
         )
+
+
+def _skipped_findings(baseline: Baseline) -> Iterator[Finding]:
+    """Tell of each column of which the reference holds nothing any more."""
+    marginals = baseline.marginals
+    if marginals is None:
+        return
+    for name in marginals.empty:
+        if name in baseline.profile.columns and baseline.profile.columns[name].measurable:
+            yield Finding(
+                check="drift.skipped",
+                scope=name,
+                severity=Severity.INFO,
+                value="not measured",
+                threshold="",
+                message=f"Drift of {name} is not measured: the baseline holds nothing of it any more ({marginals.reason}).",
+                next_step="Freeze the baseline of a newer version, or list the column under columns.ignore.",
+            )

@@ -128,11 +128,25 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Marginals:
+    """Which columns of a reference no longer hold the values of its rows but each a distribution by itself, since when, and why.
+
+    ``empty`` are those of them of which nothing is left: ids, free text, what no five rows share.
+    """
+
+    columns: tuple[str, ...]
+    empty: tuple[str, ...]
+    made_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What a model version is compared with: profile, drift thresholds and performance of frozen reference rows.
 
     ``thresholds`` maps a column to (method, threshold). ``digest`` is the SHA-256 of the reference rows and of
-    everything else here but the digest. ``performance`` is None where the reference has no labels.
+    everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
+    while the reference holds whole rows.
     """
 
     model: str
@@ -143,6 +157,7 @@ class Baseline:
     provenance: Provenance
     reference_digest: str
     digest: str = field(default="")
+    marginals: Marginals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

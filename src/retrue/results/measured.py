@@ -96,8 +96,9 @@ class ColumnProfile:
     ``null_share`` counts nulls and NaN, ``infinite_share`` both infinities. Moments and quantiles are those of the
     finite values, None where there is none or the column is no number. ``distinct`` is exact for text and
     booleans, approximate for numbers. ``unseen_share`` is the share of rows whose category the baseline does not have,
-    None where the baseline holds no categories. ``categories`` maps the commonest values of a text or boolean column
-    to their shares of non-null rows, for a baseline only: reports never show them.
+    None where the baseline holds no categories; in a baseline that of its own rows whose categories it let go of.
+    ``categories`` maps the commonest values of a text or boolean column to their shares of non-null rows, for a baseline
+    only: reports never show them.
     """
 
     name: str

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from retrue.errors import RetrueError
+from retrue.stages.baseline_rows import changed_since
 from retrue.stages.monitor import Judged, monitor_window, window_to_judge
 from retrue.stages.steps import Step, directly
 from retrue.times import as_utc
@@ -39,7 +40,8 @@ def judge_matured(
 ) -> Iterator[Judged]:
     """Judge again the windows within the labels' horizon that still wait for labels, and yield those that changed.
 
-    Not those of which `retention` has taken something: what is gone would look as if it had never been logged.
+    Not those of which `retention` has taken something, nor those whose baseline it has: what is gone would look as if it had
+    never been there.
 
     Raises:
         RetrueError: One could not be judged: the first such error, once all others were.
@@ -49,9 +51,13 @@ def judge_matured(
         return
     oldest = workspace.now() - settings.labels.horizon
     newest_first = workspace.ledger.latest(model, limit=REVISITED_MAX)
-    waiting = [each.window for each in reversed(newest_first) if each.awaits_labels and each.window.end > oldest]
+    waiting = [each for each in reversed(newest_first) if each.awaits_labels and each.window.end > oldest]
     kept = workspace.project.retention.of_records
-    whole = [each for each in waiting if kept is None or each.start >= workspace.now() - kept]
+    whole = [
+        each.window
+        for each in waiting
+        if (kept is None or each.window.start >= workspace.now() - kept) and not changed_since(workspace, each.verdict)
+    ]
     yield from (judged for judged in _judge_all(workspace, whole, step, flow_run_url) if judged.revision.new)
 
 

@@ -30,12 +30,13 @@ _BESIDE = ("inference_id", "time", "label", "prediction", "score", "model_versio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """Champion and challenger with the rows that decide between them."""
+    """Champion and challenger with the rows that decide between them, and a note on rows that could not be had."""
 
     champion: str
     training: LabelledRows
     later: LabelledRows
     baseline: Baseline
+    note: str = ""
 
 
 def assemble(workspace: Workspace, settings: ModelSettings, retrain: RetrainSettings, cause: RetrainCause) -> Contest:
@@ -63,13 +64,24 @@ def assemble(workspace: Workspace, settings: ModelSettings, retrain: RetrainSett
         frame = pulled.labelled_frame(wanted)
     fresh = LabelledRows(frame=frame, features=features)
     before, later = fresh.split_at(pd.Timestamp(end - retrain.holdout))
-    if retrain.include_reference:
+    note = _without_reference(baseline) if retrain.include_reference else ""
+    if retrain.include_reference and not note:
         before = _with_reference(workspace, baseline, before, retrain, end)
     if not len(before) or not len(later):
         raise ModelError(
             f"{len(before)} labelled rows to train on and {len(later)} to judge by: wait for more labels, or shorten retrain.holdout"
+            + (f"; {note}" if note else "")
         )
-    return Contest(champion=champion, training=before, later=later, baseline=baseline)
+    return Contest(champion=champion, training=before, later=later, baseline=baseline, note=note)
+
+
+def _without_reference(baseline: Baseline) -> str:
+    """Return why nothing can be learned from a reference; empty while it holds whole rows."""
+    marginals = baseline.marginals
+    if marginals is None:
+        return ""
+    since = f"{marginals.made_at:%Y-%m-%d} ({marginals.reason})"
+    return f"the reference of version {baseline.version} was left out: it holds no whole rows since {since}"
 
 
 def _start(retrain: RetrainSettings, baseline: Baseline, end: Any) -> Any:

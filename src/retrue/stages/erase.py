@@ -15,13 +15,15 @@ from typing import Any
 
 import orjson
 
-from retrue.baselines import baseline_versions, without_rows
+from retrue.baseline_changes import without_rows
+from retrue.baselines import baseline_versions
 from retrue.config import LabelSettings, LogSettings, ModelSettings
 from retrue.errors import BaselineError, DeliveryError, ModelError, RetrueError
 from retrue.logger.fields import Fields
 from retrue.report_folders import report_folders
 from retrue.sources.edits import Erase
 from retrue.sources.rewriting import Rewritten, editable_folder, rewrite_folder, why_not_editable
+from retrue.stages.baseline_rows import copy_to_mlflow, finish_changes, put_in_place
 from retrue.stages.compact import compact
 from retrue.stages.people import inferences_of
 from retrue.tombstones import Tombstones
@@ -146,25 +148,17 @@ def _out_of_reach(workspace: Workspace, settings: ModelSettings) -> Iterator[str
 
 def _take_from_baselines(workspace: Workspace, model: str, people: Tombstones, left: list[str]) -> Iterator[int]:
     folder = workspace.project.baselines
+    finish_changes(workspace, model)
     for version in baseline_versions(folder, model):
         try:
             changed = without_rows(folder, model, version, people.covers)
             if changed is None:
                 continue
-            workspace.ledger.models.register_baseline(model, version, changed.digest, workspace.now())
+            put_in_place(workspace, changed)
             yield 1
-            _copy_to_mlflow(workspace, model, version)
+            copy_to_mlflow(workspace, model, version)
         except (BaselineError, DeliveryError) as error:
             left.append(f"the baseline of {model} version {version}: {error}")
-
-
-def _copy_to_mlflow(workspace: Workspace, model: str, version: str) -> None:
-    if not workspace.project.mlflow or version not in workspace.ledger.models.registered(model):
-        return
-    from retrue.adapters.registry_mlflow import MlflowRegistry
-
-    run_id = workspace.ledger.models.version(model, version).run_id
-    MlflowRegistry(workspace.mlflow).log_baseline(run_id, workspace.project.baselines / model / version)
 
 
 def _take_from_reports(workspace: Workspace, model: str, ids: frozenset[str], left: list[str]) -> Iterator[int]:

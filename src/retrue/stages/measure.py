@@ -20,6 +20,7 @@ from retrue.config import ModelSettings, Project, nearest
 from retrue.errors import BaselineError, ConfigError
 from retrue.findings import LABELS_WAITING
 from retrue.judge import unreadable_reasons
+from retrue.marginals import POOLED, known_categories
 from retrue.performance import measure_performance
 from retrue.results import (
     Baseline,
@@ -249,16 +250,35 @@ def validate_window(pulled: PulledWindow, suite: LoadedSuite) -> ValidationResul
 
 def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     settings = opened.settings.drift
-    kinds = drift_kinds(baseline.profile, opened.settings)
+    kinds = {
+        name: kind for name, kind in drift_kinds(baseline.profile, opened.settings).items() if _left(name, baseline)
+    }
     present = [name for name in (*kinds, *STATUS_COLUMNS) if name in opened.pulled.columns]
     current = opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present)
+    reference = _as_kinds(_reference(opened, baseline, list(kinds)), kinds)
+    thresholds = drift_thresholds(baseline.profile, opened.settings)
     return measure_drift(
-        _as_kinds(_reference(opened, baseline, list(kinds)), kinds),
-        _as_kinds(_answered(current), kinds),
-        drift_thresholds(baseline.profile, opened.settings),
+        reference,
+        _pooled(_as_kinds(_answered(current), kinds), reference, baseline),
+        {name: thresholds[name] for name in kinds},
         kinds,
         title=f"{opened.window.name}, version {opened.model_version}",
     )
+
+
+def _left(name: str, baseline: Baseline) -> bool:
+    """Tell whether the reference holds values of a column; of one that is empty since it became marginals a finding tells."""
+    return baseline.marginals is None or name not in baseline.marginals.empty
+
+
+def _pooled(current: pd.DataFrame, reference: pd.DataFrame, baseline: Baseline) -> pd.DataFrame:
+    """Return the frame with its rare categories as one, where those of the reference are: else each would look new."""
+    pooled = [name for name in reference.columns if name in current.columns and (reference[name] == POOLED).any()]
+    for name in pooled:
+        known = known_categories(baseline.profile.columns[name], reference[name].dropna().unique())
+        texts = current[name].astype("string")
+        current = current.assign(**{name: texts.where(texts.isin(known) | texts.isna(), POOLED)})
+    return current
 
 
 def _answered(frame: pd.DataFrame) -> pd.DataFrame:

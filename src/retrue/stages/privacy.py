@@ -10,8 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrue.baselines import baseline_versions, read_baseline
 from retrue.config import ModelSettings, RetentionSettings
+from retrue.errors import BaselineError
 from retrue.logger.shapes import is_shape_text
+from retrue.results import Baseline
 from retrue.sources.listing import source_folder
 from retrue.stages.people import FIRST, LAST
 from retrue.stages.pulling import pull_window
@@ -132,12 +135,13 @@ def _of_labels(workspace: Workspace, settings: ModelSettings) -> Iterator[Collec
 def _of_retrue(workspace: Workspace, model: str) -> Iterator[Collected]:
     project, kept = workspace.project, workspace.project.retention
     mlflow = "whoever can open this MLflow server"
+    form = _form_of_reference(workspace, model)
     yield Collected(
         what="reference",
         fields="features, answers, labels",
-        form="rows of the log",
+        form=form,
         where=f"baselines/{model}",
-        kept_for="for ever",
+        kept_for=_length_of_reference(kept),
         readers=_readers(project.baselines / model),
     )
     yield Collected(
@@ -152,9 +156,9 @@ def _of_retrue(workspace: Workspace, model: str) -> Iterator[Collected]:
         yield Collected(
             what="records in MLflow",
             fields="the same reports and metrics, the reference",
-            form="aggregates, rows of the reference",
+            form=f"aggregates, reference as {form}",
             where=f"experiment retrue/{model}",
-            kept_for=_length(kept.mlflow),
+            kept_for=f"{_length(kept.mlflow)}, reference {_length_of_reference(kept)}",
             readers=mlflow,
         )
     yield Collected(
@@ -167,6 +171,34 @@ def _of_retrue(workspace: Workspace, model: str) -> Iterator[Collected]:
         if project.ledger.startswith("sqlite")
         else "whoever may connect to this database",
     )
+
+
+def _form_of_reference(workspace: Workspace, model: str) -> str:
+    """Return what the baselines of a model hold: rows, marginals, or some the one and some the other."""
+    folder = workspace.project.baselines
+    versions = baseline_versions(folder, model)
+    try:
+        found = {name for version in versions for name in _forms_of_baseline(read_baseline(folder, model, version))}
+    except BaselineError:
+        return "rows of the log"  # as far as anybody knows
+    return " and ".join(sorted(found, reverse=True)) or "nothing there yet"
+
+
+def _forms_of_baseline(baseline: Baseline) -> Iterator[str]:
+    changed = set(baseline.marginals.columns) if baseline.marginals else set()
+    if changed:
+        yield "marginals"
+    if set(baseline.profile.columns) - changed:
+        yield "rows of the log"
+
+
+def _length_of_reference(kept: RetentionSettings) -> str:
+    """Return how long a reference holds rows, or until when single columns of it do."""
+    if kept.features:
+        return f"rows {duration_text(kept.features)}, then marginals for ever"
+    ends = {"free text": kept.free_text, "labels": kept.labels}
+    lengths = [f"{name} {duration_text(length)}" for name, length in ends.items() if length]
+    return f"for ever, but {', '.join(lengths)}" if lengths else "for ever"
 
 
 def _shorter(*lengths: timedelta | None) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""Let go of what `retention` no longer keeps: reports, MLflow runs of windows, ended effects, values that logs hold.
+"""Let go of what `retention` no longer keeps: reports, MLflow runs, ended effects, values of logs and baselines.
 
 Age counts from when a window was judged; where the ledger does not know it (a run that died before its commit), from when
 the folder was written, or from the window's start. What still waits to be mirrored to MLflow is kept.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from retrue.errors import DeliveryError, NameRefusedError
 from retrue.ledger import Trace
 from retrue.report_folders import ReportFolder, remove_report_folder, report_folders
+from retrue.stages.baseline_rows import OutlivedBaselines, let_go_of_rows, outlived_baselines
 from retrue.stages.expire import FAILURES, expire
 from retrue.workspace import Workspace
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORTS, RUNS, EFFECTS = "reports", "mlflow_runs", "outbox"
+REPORTS, RUNS, EFFECTS, BASELINES = "reports", "mlflow_runs", "outbox", "baselines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
     """What of a model is kept no longer; ``effects_before`` is None where they are kept for ever.
 
+    ``baselines`` is None where no time ends their rows.
     ``oldest_kept`` has the time of the oldest thing of each kind that stays, ``problems`` what could not be looked at.
     """
 
@@ -39,13 +41,15 @@ class Expired:
     effects: int
     effects_before: datetime | None
     values: Mapping[str, int]
+    baselines: OutlivedBaselines | None
     oldest_kept: Mapping[str, datetime]
     problems: tuple[str, ...]
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How much there is of each kind."""
-        return {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects, **self.values}
+        counts = {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects, **self.values}
+        return counts | ({} if self.baselines is None else {BASELINES: len(self.baselines.versions)})
 
     @property
     def facts(self) -> dict[str, object]:
@@ -116,10 +120,12 @@ def _expired(workspace: Workspace, model: str) -> Expired:
     values, refused = expire(workspace, model, dry_run=True)
     before = now - _effects_kept(workspace, model, retention.outbox) if retention.outbox else None
     effects = workspace.ledger.purges.count_ended(model, before=before) if before else 0
+    baselines = outlived_baselines(workspace, model) if retention.of_baselines else None
     oldest = {
         REPORTS: reports.oldest_kept,
         RUNS: runs.oldest_kept,
         EFFECTS: workspace.ledger.purges.oldest_effect(model, since=before) if before else None,
+        BASELINES: baselines.oldest_kept if baselines else None,
     }
     return Expired(
         model=model,
@@ -128,8 +134,13 @@ def _expired(workspace: Workspace, model: str) -> Expired:
         effects=effects,
         effects_before=before,
         values=values,
+        baselines=baselines,
         oldest_kept={kind: at for kind, at in oldest.items() if at},
-        problems=(*filter(None, (reports.problem, runs.problem)), *refused),
+        problems=(
+            *filter(None, (reports.problem, runs.problem)),
+            *refused,
+            *(baselines.problems if baselines else ()),
+        ),
     )
 
 
@@ -187,6 +198,8 @@ def _remove(workspace: Workspace, expired: Expired) -> Purged:
         EFFECTS: purges.drop_ended(expired.model, before=expired.effects_before) if expired.effects_before else 0,
         **expire(workspace, expired.model)[0],
     }
+    if expired.baselines is not None:
+        removed[BASELINES] = sum(let_go_of_rows(workspace, expired.model, expired.baselines, problems))
     oldest = {kind: at.isoformat() for kind, at in expired.oldest_kept.items()}
     purges.finish(receipt, removed=removed, oldest_kept=oldest, now=workspace.now())
     log.info("purged %s: %s", expired.model, removed)

@@ -127,7 +127,7 @@ def _answer(workspace: Workspace, request: RetrainRequest, step: Step) -> Retrai
     )
     registered = step("register", lambda: _register(workspace, request.cause, estimator, training, contest, gate))
     if not gate.passed:
-        reason = f"version {registered.version} refused: {'; '.join(gate.refusals)}"
+        reason = f"version {registered.version} refused: {'; '.join((*gate.refusals, *filter(None, [contest.note])))}"
         _close(workspace, request, "refused", reason)
         return Retrained(
             state="refused",
@@ -206,6 +206,7 @@ def _promote(
     gate: GateResult,
 ) -> Retrained:
     reason = f"version {registered.version} promoted: {_shown(gate)} on the same {gate.rows} later rows"
+    reason += f"; {contest.note}" if contest.note else ""
     workspace.ledger.models.promote(
         request.cause.model,
         registered.version,
