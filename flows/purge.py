@@ -1,4 +1,4 @@
-"""Remove what `retention` no longer keeps: reports, MLflow runs, ended effects, values of logs and baselines."""
+"""Remove what `retention` no longer keeps: reports, MLflow and flow runs, ended effects, values of logs and baselines."""
 
 from typing import Any
 

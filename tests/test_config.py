@@ -152,11 +152,18 @@ def test_retention_has_defaults_and_null_keeps_for_ever(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD).retention.reports == timedelta(days=90)
     retention = load(tmp_path, GOOD + "retention: {reports: 1d, mlflow: null}\n").retention
     assert (retention.reports, retention.mlflow, retention.outbox) == (timedelta(days=1), None, timedelta(days=90))
+    assert retention.prefect == timedelta(days=90)
+    assert load(tmp_path, GOOD + "retention: {prefect: null}\n").retention.prefect is None
 
 
 @pytest.mark.parametrize(
     ("block", "key", "hint"),
-    [("{report: 1d}", "retention.report", "'reports'"), ("{reports: 0d}", "retention.reports", "at least 1d")],
+    [
+        ("{report: 1d}", "retention.report", "'reports'"),
+        ("{reports: 0d}", "retention.reports", "at least 1d"),
+        ("{prefect: 12h}", "retention.prefect", "at least 1d"),
+        ("{flow_runs: 1d}", "retention.flow_runs", "unknown key"),
+    ],
 )
 def test_a_retention_is_refused_with_its_place(tmp_path: Path, block: str, key: str, hint: str) -> None:
     refused = refusal(tmp_path, GOOD + f"retention: {block}\n")

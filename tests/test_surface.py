@@ -18,6 +18,8 @@ from prefect.client.schemas.schedules import CronSchedule
 
 import retrue
 from retrue.adapters.carriers_prefect import RETRAIN_DEPLOYMENT
+from retrue.adapters.flow_prefect import TAG
+from retrue.adapters.purge_prefect import FLOWS
 from retrue.adapters.servers import WORK_POOL
 from retrue.adapters.suite_gx import load_suite
 from retrue.config_file import load_project
@@ -76,6 +78,8 @@ def test_every_deployment_leads_to_a_flow_that_takes_its_parameters(deployment: 
         assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
     assert deployment["work_pool"]["name"] == WORK_POOL
     assert deployment["description"]
+    assert TAG in deployment["tags"], "by it `retrue purge` knows the runs as ours"
+    assert deployment["name"] in FLOWS
 
 
 @pytest.mark.parametrize("deployment", every_deployment())

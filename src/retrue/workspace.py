@@ -27,13 +27,17 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """All that a stage needs: what to do, what was decided, and who carries things out."""
+    """All that a stage needs: what to do, what was decided, and who carries things out.
+
+    ``prefect`` is the address of the Prefect server's API, empty where none is configured.
+    """
 
     project: Project
     ledger: Ledger
     carriers: Mapping[str, Carrier]
     now: Clock
     worker: str
+    prefect: str = ""
 
     def erased(self, model: str) -> Tombstones:
         """Return whose records of a model are to be left out wherever they still lie."""
@@ -66,9 +70,10 @@ def open_workspace(folder: Path = Path(), *, now: Clock = utc_now) -> Iterator[W
     environment = adopt_servers(folder)
     project = load_project(folder, environment)
     with Ledger.open(project.ledger, root=project.root) as ledger:
-        carriers = dict(_carriers(project, ledger, prefect="PREFECT_API_URL" in environment))
+        prefect = environment.get("PREFECT_API_URL", "")
+        carriers = dict(_carriers(project, ledger, prefect=bool(prefect)))
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        yield Workspace(project=project, ledger=ledger, carriers=carriers, now=now, worker=worker)
+        yield Workspace(project=project, ledger=ledger, carriers=carriers, now=now, worker=worker, prefect=prefect)
 
 
 def adopt_servers(folder: Path) -> Mapping[str, str]:

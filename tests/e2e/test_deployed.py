@@ -61,6 +61,7 @@ def test_a_monitor_run_is_called_after_its_window_and_ends_with_the_verdict(stor
     run = story.runs["first"]
     assert (run["name"], run["state_type"]) == (f"{MODEL} {RETRAINED:%Y-%m-%d}", "COMPLETED")
     assert run["state"]["message"] == "healthy"
+    assert "retrue" in run["tags"], "by it `retrue purge` knows the run as ours"
 
 
 def test_a_monitor_run_shows_its_steps_by_name_and_our_lines_in_its_log(story: Story) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
+
+TAG = "retrue"  # of every deployment in prefect.yaml, and so of its runs; `retrue purge` knows ours by it
 
 
 def in_flow_run() -> bool:
@@ -15,6 +18,15 @@ def in_flow_run() -> bool:
     from prefect.context import FlowRunContext
 
     return FlowRunContext.get() is not None
+
+
+@contextmanager
+def tagged() -> Iterator[None]:
+    """Mark flow runs that start in this block as retrue's, as deployments mark theirs."""
+    from prefect import tags
+
+    with tags(TAG):
+        yield
 
 
 def run_as_task(name: str, work: Callable[[], T]) -> T:

@@ -40,6 +40,7 @@ _SETTINGS: Mapping[str, str] = {
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_LOGGING_COLORS": "false",  # the logs are files
     "PREFECT_LOGGING_EXTRA_LOGGERS": "retrue",  # our lines reach the run's page
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",  # logs of deleted runs go even if the server died meanwhile
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",  # events can be read back after 1 s, not 5
     "PREFECT_WORKER_QUERY_SECONDS": "1",  # a run is picked up after at most 1 s, not 10
 }

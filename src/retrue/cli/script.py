@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,10 @@ def run_script(flow: Any) -> None:
     known = "PREFECT_API_URL" in adopt_servers(Path())
     if known and not told:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
-    run = flow if known else flow.fn
 
     def script(**parameters: Any) -> None:
         with refusals(as_json=False):
-            state = run(**parameters, **({"return_state": True} if run is flow else {}))
+            state = _as_flow_run(flow, parameters) if known else flow.fn(**parameters)
         typer.echo(state.message)
         if not state.is_completed():
             raise typer.Exit(CANNOT)
@@ -38,3 +38,10 @@ def run_script(flow: Any) -> None:
     script.__signature__ = inspect.signature(flow.fn, eval_str=True).replace(return_annotation=None)  # type: ignore[attr-defined]
     script.__doc__ = flow.fn.__doc__
     typer.run(script)
+
+
+def _as_flow_run(flow: Any, parameters: Mapping[str, Any]) -> Any:
+    from retrue.adapters.flow_prefect import tagged
+
+    with tagged():
+        return flow(**parameters, return_state=True)

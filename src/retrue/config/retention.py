@@ -39,6 +39,7 @@ class RetentionSettings(Settings):
     - ``mlflow``: the MLflow run of each window revision, with its artifacts; the history run keeps every window's metrics.
     - ``outbox``: messages, events and other effects that were carried out or given up, from then on; never shorter than the
       horizon of the labels, within which a later revision must not tell the same again.
+    - ``prefect``: the runs of retrue's flows on the Prefect server, with their artifacts and logs, from their end.
 
     What the logs hold counts from the record's own time, and is touched only where a time is set, in folders of this
     machine:
@@ -57,6 +58,7 @@ class RetentionSettings(Settings):
     reports: Kept = timedelta(days=90)
     mlflow: Kept = timedelta(days=365)
     outbox: Kept = timedelta(days=90)
+    prefect: Kept = timedelta(days=90)
     features: Kept = None
     free_text: Kept = None
     errors: Kept = None

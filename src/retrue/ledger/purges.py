@@ -14,11 +14,15 @@ from retrue.ledger.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What a revision left outside of the ledger. ``waits`` is true until it has been mirrored to MLflow."""
+    """What a revision left outside of the ledger. ``waits`` is true until it has been mirrored to MLflow.
+
+    ``flow_run_url`` is empty where no flow run made it, or where that is gone.
+    """
 
     key: str
     report_dir: str
     mlflow_run_id: str | None
+    flow_run_url: str
     judged_at: datetime
     waits: bool
 
@@ -58,6 +62,7 @@ class Purges:
             revisions.c.key,
             revisions.c.report_dir,
             revisions.c.mlflow_run_id,
+            revisions.c.flow_run_url,
             revisions.c.judged_at,
             waits.label("waits"),
         ).join_from(windows, revisions)
@@ -70,6 +75,12 @@ class Purges:
         with self._store.write() as connection:
             mine = revisions.c.mlflow_run_id == run_id
             connection.execute(update(revisions).where(mine).values(mlflow_run_id=None))
+
+    def forget_flow_run(self, flow_run_id: str) -> None:
+        """Record that revisions have no Prefect flow run any more."""
+        with self._store.write() as connection:
+            mine = revisions.c.flow_run_url.endswith(f"/{flow_run_id}", autoescape=True)
+            connection.execute(update(revisions).where(mine).values(flow_run_url=""))
 
     def count_ended(self, model: str, *, before: datetime) -> int:
         """Return how many effects were carried out, or given up, before a time."""

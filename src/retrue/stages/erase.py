@@ -37,8 +37,8 @@ WORD_MIN = 4  # shorter ids are words of a report as well
 _SHAPE = re.compile(r"<\w+, \d+ characters>")
 _WORD = re.compile(rb"[^\s\"'<>(),;`|]+")
 BEYOND = (
-    "copies that retrue does not know of: backups, messages that were sent, Prefect's own logs and artifacts, models that"
-    " have learned from the rows"
+    "copies that retrue does not know of: backups, messages that were sent, Prefect's logs and artifacts until"
+    " retention.prefect ends them, models that have learned from the rows"
 )
 
 

@@ -162,6 +162,14 @@ def _of_retrue(workspace: Workspace, model: str) -> Iterator[Collected]:
             readers=mlflow,
         )
     yield Collected(
+        what="records in Prefect",
+        fields="verdicts, findings, log lines, ids of failed inferences",
+        form="aggregates, texts",
+        where=f"runs of flows with the tag retrue and model {model}",
+        kept_for=_length(kept.prefect),
+        readers="whoever can open this Prefect server" if workspace.prefect else "no server is configured",
+    )
+    yield Collected(
         what="ledger",
         fields="verdicts, incidents, texts and sample ids of failures",
         form="aggregates",

@@ -1,4 +1,4 @@
-"""Let go of what `retention` no longer keeps: reports, MLflow runs, ended effects, values of logs and baselines.
+"""Let go of what `retention` no longer keeps: reports, MLflow runs, flow runs, ended effects, values of logs and baselines.
 
 Age counts from when a window was judged; where the ledger does not know it (a run that died before its commit), from when
 the folder was written, or from the window's start. What still waits to be mirrored to MLflow is kept.
@@ -7,8 +7,8 @@ the folder was written, or from the window's start. What still waits to be mirro
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +17,23 @@ from retrue.ledger import Trace
 from retrue.report_folders import ReportFolder, remove_report_folder, report_folders
 from retrue.stages.baseline_rows import OutlivedBaselines, let_go_of_rows, outlived_baselines
 from retrue.stages.expire import FAILURES, expire
+from retrue.stages.flow_runs import OldFlowRuns, beyond_reach, old_flow_runs, oldest_flow_run, remove_flow_runs
 from retrue.workspace import Workspace
 
 if TYPE_CHECKING:
     from retrue.adapters.purge_mlflow import WindowRun
+    from retrue.adapters.purge_prefect import EndedRun
 
 log = logging.getLogger(__name__)
 
-REPORTS, RUNS, EFFECTS, BASELINES = "reports", "mlflow_runs", "outbox", "baselines"
+REPORTS, RUNS, EFFECTS, FLOW_RUNS, BASELINES = "reports", "mlflow_runs", "outbox", "flow_runs", "baselines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
     """What of a model is kept no longer; ``effects_before`` is None where they are kept for ever.
 
-    ``baselines`` is None where no time ends their rows.
+    ``flow_runs`` is None where no Prefect server is configured, ``baselines`` where no time ends their rows.
     ``oldest_kept`` has the time of the oldest thing of each kind that stays, ``problems`` what could not be looked at.
     """
 
@@ -41,6 +43,7 @@ class Expired:
     effects: int
     effects_before: datetime | None
     values: Mapping[str, int]
+    flow_runs: Sequence[EndedRun] | None
     baselines: OutlivedBaselines | None
     oldest_kept: Mapping[str, datetime]
     problems: tuple[str, ...]
@@ -49,6 +52,7 @@ class Expired:
     def counts(self) -> Mapping[str, int]:
         """How much there is of each kind."""
         counts = {REPORTS: len(self.reports), RUNS: len(self.runs), EFFECTS: self.effects, **self.values}
+        counts |= {} if self.flow_runs is None else {FLOW_RUNS: len(self.flow_runs)}
         return counts | ({} if self.baselines is None else {BASELINES: len(self.baselines.versions)})
 
     @property
@@ -90,7 +94,10 @@ def purge(workspace: Workspace) -> tuple[Purged, ...]:
 def find_expired(workspace: Workspace) -> tuple[Expired, ...]:
     """Return what a purge would remove now, of every model that is or was watched; nothing is changed."""
     models = dict.fromkeys((*workspace.project.models, *workspace.ledger.purges.models()))
-    return tuple(_expired(workspace, model) for model in models)
+    flow_runs = old_flow_runs(workspace, models)
+    expired = [_expired(workspace, model, flow_runs) for model in models]
+    expired[0] = replace(expired[0], problems=(*expired[0].problems, *filter(None, [flow_runs.problem])))
+    return tuple(expired)
 
 
 def purge_line(purged: tuple[Purged, ...]) -> str:
@@ -112,7 +119,7 @@ class _Looked:
     problem: str = ""
 
 
-def _expired(workspace: Workspace, model: str) -> Expired:
+def _expired(workspace: Workspace, model: str, flow_runs: OldFlowRuns) -> Expired:
     retention, now = workspace.project.retention, workspace.now()
     traces = workspace.ledger.purges.traces(model)
     reports = _look_at_reports(workspace, model, traces, now - retention.reports) if retention.reports else _Looked()
@@ -121,10 +128,12 @@ def _expired(workspace: Workspace, model: str) -> Expired:
     before = now - _effects_kept(workspace, model, retention.outbox) if retention.outbox else None
     effects = workspace.ledger.purges.count_ended(model, before=before) if before else 0
     baselines = outlived_baselines(workspace, model) if retention.of_baselines else None
+    beyond = beyond_reach(workspace, model, traces, flow_runs.before)
     oldest = {
         REPORTS: reports.oldest_kept,
         RUNS: runs.oldest_kept,
         EFFECTS: workspace.ledger.purges.oldest_effect(model, since=before) if before else None,
+        FLOW_RUNS: oldest_flow_run(traces, flow_runs.before) if flow_runs.before else None,
         BASELINES: baselines.oldest_kept if baselines else None,
     }
     return Expired(
@@ -134,10 +143,11 @@ def _expired(workspace: Workspace, model: str) -> Expired:
         effects=effects,
         effects_before=before,
         values=values,
+        flow_runs=flow_runs.of_model.get(model) if workspace.prefect else None,
         baselines=baselines,
         oldest_kept={kind: at for kind, at in oldest.items() if at},
         problems=(
-            *filter(None, (reports.problem, runs.problem)),
+            *filter(None, (reports.problem, runs.problem, beyond)),
             *refused,
             *(baselines.problems if baselines else ()),
         ),
@@ -198,6 +208,8 @@ def _remove(workspace: Workspace, expired: Expired) -> Purged:
         EFFECTS: purges.drop_ended(expired.model, before=expired.effects_before) if expired.effects_before else 0,
         **expire(workspace, expired.model)[0],
     }
+    if expired.flow_runs is not None:
+        removed[FLOW_RUNS] = sum(remove_flow_runs(workspace, expired.flow_runs, problems))
     if expired.baselines is not None:
         removed[BASELINES] = sum(let_go_of_rows(workspace, expired.model, expired.baselines, problems))
     oldest = {kind: at.isoformat() for kind, at in expired.oldest_kept.items()}
