@@ -7,11 +7,10 @@ from datetime import datetime
 
 from retrue.config import ModelSettings
 from retrue.decide import decide
-from retrue.incidents import Standing, unmeasured
+from retrue.incidents import Glimpse, PastWindow, Standing, breaching, unmeasured
 from retrue.results import Decision, Effect, Severity, Verdict
 from tests.ledger.verdicts import (
     NOW,
-    WEEK,
     finding,
     render,
     watched,
@@ -28,19 +27,15 @@ class Story:
     def __init__(self, of: ModelSettings | None = None, champion: str | None = "1") -> None:
         self.settings = of or watched()
         self.standing = Standing(champion=champion)
-        self.judged: dict[datetime, frozenset[str]] = {}
+        self.judged: dict[datetime, PastWindow] = {}
         self.sent: set[str] = set()
 
     def judge(self, judged: Verdict, *, now: datetime = NOW) -> Decision:
         """Decide, then remember incidents, requests (closed at once) and windows."""
-        start = judged.window.start
-        self.standing = replace(
-            self.standing,
-            newest_end=max((at + WEEK for at in self.judged if at != start), default=None),
-            newer_unmeasured=tuple(gaps for at, gaps in self.judged.items() if at > start),
-        )
+        past = {start: each for start, each in self.judged.items() if start != judged.window.start}
+        self.standing = replace(self.standing, past=tuple(past[start] for start in sorted(past)))
         decision = decide(judged, revision=1, standing=self.standing, settings=self.settings, render=render, now=now)
-        self.judged[start] = unmeasured(judged)
+        self.judged[judged.window.start] = past_window(judged)
         known = {incident.fingerprint: incident for incident in self.standing.incidents}
         known |= {change.incident.fingerprint: change.incident for change in decision.changes}
         self.standing = replace(self.standing, incidents=tuple(known.values()))
@@ -54,6 +49,15 @@ class Story:
         effects = [each for each in self.judge(judged, now=now).effects if each.dedup_key not in self.sent]
         self.sent |= {effect.dedup_key for effect in effects}
         return [f"{each.payload['block']}: {each.payload['body']}" for each in effects if each.kind == "notify"]
+
+
+def past_window(judged: Verdict) -> PastWindow:
+    """What the ledger would remember of a verdict."""
+    found = {
+        fingerprint: Glimpse(check=each.check, scope=each.scope, severity=each.severity, message=each.message)
+        for fingerprint, each in breaching(judged).items()
+    }
+    return PastWindow(window=judged.window, unmeasured=unmeasured(judged), found=found)
 
 
 def changes(decision: Decision) -> list[str]:

@@ -244,3 +244,28 @@ def test_a_generation_model_has_no_metric(tmp_path: Path) -> None:
 )
 def test_what_compares_predictions_is_refused_for_a_generation_model(tmp_path: Path, block: str, reason: str) -> None:
     assert reason in str(refusal(tmp_path, f"{GENERATION}    {block}\n"))
+
+
+def test_rules_of_alarms_fall_back_from_kind_to_built_in_to_general(tmp_path: Path) -> None:
+    rules = "    alarms: {open: {after: 2, of: 3}, resolve: {after: 3}, kinds: {schema: {open: {after: 1}}}}\n"
+    alarms = load(tmp_path, GOOD + rules).model("flight-delay").alarms
+    assert [alarms.opening(kind).last for kind in ("schema", "drift", "system")] == [1, 3, 3]
+    assert [alarms.resolving(kind).after for kind in ("schema", "drift", "system")] == [3, 2, 3]
+    assert alarms.reach == 3
+
+
+@pytest.mark.parametrize(
+    ("rules", "key", "said"),
+    [
+        ("{open: {after: 3, of: 2}}", "alarms.open", "after 3 of 2 windows never comes"),
+        ("{kinds: {drfit: {}}}", "alarms.kinds.drfit", "'drift'"),
+        ("{kinds: {drift: {opens: {}}}}", "alarms.kinds.drift.opens", "'open'"),
+        ("{resolve: {after: 0}}", "alarms.resolve.after", "greater than or equal to 1"),
+        ("{healthy: [2013-04-04]}", "alarms.healthy.0", "a span is written 2013-04-04..2013-04-25"),
+        ("{healthy: [2013-04-25..2013-04-04]}", "alarms.healthy.0", "starts before it ends"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused_with_its_place(tmp_path: Path, rules: str, key: str, said: str) -> None:
+    error = refusal(tmp_path, f"{GOOD}    alarms: {rules}\n")
+    assert error.key == f"models.flight-delay.{key}"
+    assert said in str(error)

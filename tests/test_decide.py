@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from retrue.decide import decide
 from retrue.incidents import Standing
 from retrue.results import Change, Finding, Severity, Verdict
-from tests.deciding import MILD_DROP, MISSING, NULLS, Story, changes, of_kind
+from tests.deciding import MILD_DROP, MISSING, NULLS, Story, changes, of_kind, past_window
 from tests.ledger.verdicts import (
     DRIFT,
     DROP,
@@ -203,7 +203,7 @@ def test_a_performance_drop_asks_for_retraining_as_of_the_windows_settling() -> 
         (verdict(0, DRIFT), {}, "no finding is of a kind that asks for it (performance)"),
         (verdict(0, DROP, reasons=["a third was set aside"]), {}, "the window is inconclusive"),
         (verdict(0), {}, "the window is healthy"),
-        (verdict(0, DROP), {"newer_unmeasured": (frozenset(),)}, "a newer window has been judged"),
+        (verdict(0, DROP), {"past": (past_window(verdict(1)),)}, "a newer window has been judged"),
     ],
 )  # fmt: skip
 def test_retraining_is_not_asked_for_and_the_reason_is_said(

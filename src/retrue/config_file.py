@@ -12,7 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 from retrue.config import (
+    AlarmSettings,
     DriftSettings,
+    KindRule,
     MethodSettings,
     ModelSettings,
     Project,
@@ -173,6 +175,10 @@ def _block_of(block: type[Settings] | None, part: str) -> type[Settings] | None:
         return _Traffic
     if block is _Traffic:
         return TrafficSettings
+    if block is AlarmSettings and part == "kinds":
+        return _Kinds
+    if block is _Kinds:
+        return KindRule
     if block is None or part not in block.model_fields:
         return None
     annotation = block.model_fields[part].annotation
@@ -190,3 +196,7 @@ class _ColumnOverrides(Settings):
 
 class _Traffic(Settings):
     """Stands for ``system.endpoints`` and ``system.generators``, whose keys are names of either."""
+
+
+class _Kinds(Settings):
+    """Stands for ``alarms.kinds``, whose keys are kinds of finding."""

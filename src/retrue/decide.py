@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from retrue.config import ModelSettings, RetrainSettings
-from retrue.incidents import Case, Standing, breaching, incident_changes, receivers, told
+from retrue.incidents import Case, Standing, breaching, incident_changes, pending, receivers, told
 from retrue.results import (
     Change,
     Decision,
@@ -163,13 +163,22 @@ def _retraining(
 def _asking(case: Case, changes: Sequence[IncidentChange], retrain: RetrainSettings) -> list[IncidentChange]:
     """Return the incidents found in this very window that retraining may cure, gravest first."""
     found = {fingerprint for fingerprint, finding in breaching(case.verdict).items() if finding.kind in retrain.on}
-    return [change for change in changes if change.incident.fingerprint in found]
+    return [change for change in changes if change.incident.fingerprint in found and _asks(case, change)]
+
+
+def _asks(case: Case, change: IncidentChange) -> bool:
+    incident = change.incident
+    goes_on = change.change is not Change.RESOLVED and not case.superseded(incident.check, incident.scope)
+    return goes_on or change.change is Change.OPENED
 
 
 def _unasked(case: Case, retrain: RetrainSettings) -> str:
     verdict, kinds = case.verdict, ", ".join(retrain.on)
     if not any(finding.severity.breaches and finding.kind in retrain.on for finding in verdict.findings):
         return f"No retraining: the window is {verdict.outcome} and no finding is of a kind that asks for it ({kinds})."
+    waits = next((each for each in pending(case) if each.check.split(".", 1)[0] in retrain.on), None)
+    if waits is not None:
+        return f"No retraining: {waits.check} was found in {waits.line}."
     return "No retraining: a newer window has been judged on the same checks."
 
 

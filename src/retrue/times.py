@@ -53,3 +53,20 @@ def as_utc(at: datetime) -> datetime:
     '2013-04-04T00:00:00+00:00'
     """
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def parse_span(text: object) -> tuple[datetime, datetime]:
+    """Return the half-open span [start, end) written as two times with two dots in between.
+
+    >>> [at.day for at in parse_span("2013-04-04..2013-04-25")]
+    [4, 25]
+    """
+    if isinstance(text, tuple):
+        return text
+    start, dots, end = str(text).partition("..")
+    if not dots:
+        raise ValueError(f"a span is written 2013-04-04..2013-04-25, not {text!r}")
+    span = parse_time(start.strip()), parse_time(end.strip())
+    if span[0] >= span[1]:
+        raise ValueError(f"a span starts before it ends, not {text!r}")
+    return span

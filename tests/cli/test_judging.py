@@ -56,6 +56,19 @@ def test_status_shows_every_window_newest_first_and_exits_by_the_newest(mixed: S
     assert "2025-03-10 00:00" not in shown
 
 
+def test_status_shows_what_may_become_an_incident(mixed: Shop) -> None:
+    rule = {"open": {"after": 2, "of": 3}}
+    mixed.configure(alarms={"kinds": {"drift": rule, "quality": rule, "expectation": rule}})
+    run("monitor", MODEL, "--window-end", "2025-03-12", "-C", mixed.root)
+    shown = run("status", "-C", mixed.root).stdout
+    assert "shop: champion 1, 0 open incidents, 4 pending" in shown
+    assert "pending: drift.column(country) in 1 of the last 3 windows, an incident opens with 2" in shown
+    code, (facts,) = run_json("status", "-C", mixed.root)
+    assert (code, facts["open_incidents"]) == (1, 0)
+    drift = next(each for each in facts["pending"] if each["check"] == "drift.column")
+    assert (drift["scope"], drift["seen"], drift["after"], drift["of"]) == ("country", 1, 2, 3)
+
+
 def test_a_judged_window_is_shown_with_its_findings_reports_and_what_is_next(mixed: Shop) -> None:
     shown = run("monitor", MODEL, "--window-end", "2025-03-12", "-C", mixed.root)
     assert shown.exit_code == 1
@@ -95,9 +108,13 @@ def test_incidents_are_listed_acknowledged_and_muted(mixed: Shop) -> None:
 
 def test_resolved_incidents_are_shown_on_request(mixed: Shop) -> None:
     run("monitor", MODEL, "--window-end", "2025-03-12", "-C", mixed.root)
-    mixed.log(rows := records(day(2)))
-    mixed.label(labels(rows))
+    for number in (2, 3):
+        mixed.log(rows := records(day(number)))
+        mixed.label(labels(rows))
     run("monitor", MODEL, "--window-end", "2025-03-13", "-C", mixed.root)
+    still_open = run_json("incidents", "list", "-C", mixed.root)[1]
+    assert [each["check"] for each in still_open] == ["drift.column"], "drift waits for a second window"
+    run("monitor", MODEL, "--window-end", "2025-03-14", "-C", mixed.root)
     assert run_json("incidents", "list", "-C", mixed.root)[1] == []
     assert {each["state"] for each in run_json("incidents", "list", "--all", "-C", mixed.root)[1]} == {"resolved"}
     shown = run("incidents", "list", "--all", "-C", mixed.root).stdout

@@ -133,3 +133,33 @@ def test_everything_of_an_incident_is_told(ledger: Ledger) -> None:
     assert [(mute.by, mute.reason) for mute in story.mutes] == [("bob", "known")]
     assert [message.payload["body"] for message in story.messages] == ["opened performance.drop"]
     assert (story.incident.state, story.acknowledged_by) == ("resolved", None)
+
+
+TWO_OF_THREE = watched(alarms={"kinds": {"drift": {"open": {"after": 2, "of": 3}, "resolve": {"after": 2}}}})
+
+
+def test_windows_in_any_order_open_and_resolve_the_same(ledger: Ledger) -> None:
+    for model, order in {"forth": (0, 1, 2, 3), "back": (3, 2, 1, 0)}.items():
+        for number in order:
+            found = (DRIFT,) if number in (0, 2, 3) else ()
+            commit(ledger, verdict(number, *found, model=model), of=TWO_OF_THREE)
+    forth, back = (ledger.incidents.list(model)[0] for model in ("forth", "back"))
+    assert (forth.opened_window, forth.last_window) == (verdict(2).window.start, verdict(3).window.start)
+    assert (back.opened_window, back.last_window) == (forth.opened_window, forth.last_window)
+    assert messages(ledger) == ["opened drift.column"] * 2
+
+
+def test_a_window_judged_again_counts_by_its_newest_revision(ledger: Ledger) -> None:
+    for number in range(3):
+        commit(ledger, verdict(number, DRIFT), of=TWO_OF_THREE)
+    for number in (0, 1):
+        commit(ledger, verdict(number, data="mended"), of=TWO_OF_THREE)
+    assert [each.state for each in ledger.incidents.list()] == ["resolved"]
+
+
+def test_windows_without_verdicts_about_it_neither_open_nor_resolve(ledger: Ledger) -> None:
+    blind = watched(alarms={"kinds": {"window": {"open": {"after": 2}}}})
+    commit(ledger, verdict(0, reasons=["no rows"]), of=blind)
+    assert ledger.incidents.list() == ()
+    commit(ledger, verdict(1, reasons=["no rows"]), of=blind)
+    assert [each.check for each in ledger.incidents.list()] == ["window.inconclusive"]

@@ -52,9 +52,11 @@ def verdict(
 
 
 def watched(**changes: object) -> ModelSettings:
+    """Settings in which one window is enough to open an incident, and one to resolve it."""
     plain: dict[str, object] = {
         "window": {"every": "7d"},
         "retrain": {"on": ["performance"], "cooldown": "14d", "max_attempts": 2},
+        "alarms": {"kinds": {"drift": {"resolve": {"after": 1}}}},
         "notify": {"critical": [ONCALL], "warning": [TEAM], "repeat_every": "14d"},
     }
     return settings(**{**plain, **changes})

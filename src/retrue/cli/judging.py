@@ -129,7 +129,8 @@ def status(
     project: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Show the last windows, who serves, open incidents, and what waits in the outbox."""
+    """Show the last windows, who serves, open incidents and findings on their way to one, and what waits in the outbox."""
+    from retrue.reports.escape import visible
     from retrue.stages.status import describe
     from retrue.workspace import open_workspace
 
@@ -146,5 +147,7 @@ def status(
                 each.rows,
                 empty=f"{each.title}: no window judged yet",
             )
+            for line in each.pending_lines:
+                typer.echo(visible(line))
             typer.echo(each.outbox)
     leave(worst([each.outcome or "inconclusive" for each in facts]))  # a model that was never judged is not healthy

@@ -1,6 +1,7 @@
 """The settings of retrue.yaml: frozen, checked once. Unknown keys, NaN and reversed thresholds are refused."""
 
 from retrue.config.acting import GATE_BLOCKS_MIN, GateSettings, NotifySettings, RetrainSettings
+from retrue.config.alarms import AlarmSettings, KindRule, OpenRule, ResolveRule
 from retrue.config.base import Settings, nearest
 from retrue.config.judging import (
     CATEGORICAL_METHODS,
@@ -19,19 +20,23 @@ __all__ = [
     "CATEGORICAL_METHODS",
     "GATE_BLOCKS_MIN",
     "NUMERIC_METHODS",
+    "AlarmSettings",
     "ColumnSettings",
     "DriftSettings",
     "FailureSettings",
     "GateSettings",
+    "KindRule",
     "LabelSettings",
     "LogSettings",
     "MethodSettings",
     "ModelSettings",
     "NotifySettings",
+    "OpenRule",
     "PerformanceSettings",
     "PrivacySettings",
     "Project",
     "QualitySettings",
+    "ResolveRule",
     "RetentionSettings",
     "RetrainSettings",
     "Settings",

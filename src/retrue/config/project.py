@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from retrue.config.acting import NotifySettings, RetrainSettings
+from retrue.config.alarms import AlarmSettings
 from retrue.config.base import Settings, function_name, nearest
 from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
 from retrue.config.retention import PrivacySettings, RetentionSettings
@@ -40,6 +41,7 @@ class ModelSettings(Settings):
     system: SystemSettings = SystemSettings()
     retrain: RetrainSettings | None = None
     serve: str | None = None
+    alarms: AlarmSettings = AlarmSettings()
     notify: NotifySettings = NotifySettings()
     privacy: PrivacySettings = PrivacySettings()
 
@@ -89,7 +91,7 @@ class ModelSettings(Settings):
     def judging_digest(self, suite: bytes) -> str:
         """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
         judging = self.model_dump_json(
-            exclude={"notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
+            exclude={"alarms", "notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
         )
         return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
 

@@ -17,8 +17,8 @@ from retrue.incidents import Standing, breaching, unmeasured
 from retrue.ledger.failure_rows import failure_standing, save_failures
 from retrue.ledger.incidents import load_incidents, load_mutes, save_changes
 from retrue.ledger.models import champion_of
-from retrue.ledger.newest import newest_revisions
 from retrue.ledger.outbox import add_effects
+from retrue.ledger.past import load_past
 from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flight, last_as_of
 from retrue.ledger.schema import findings, metrics, revisions, windows
 from retrue.ledger.values import DECISION, VERDICT, to_json
@@ -87,7 +87,7 @@ def write_revision(connection: Connection, verdict: Verdict, window_id: int, ent
     decision = decide(
         verdict,
         revision=number,
-        standing=_standing(connection, verdict, window_id, entry.failures, now),
+        standing=standing_of(connection, verdict, entry.settings, entry.failures, now),
         settings=entry.settings,
         render=entry.render,
         now=now,
@@ -101,19 +101,22 @@ def write_revision(connection: Connection, verdict: Verdict, window_id: int, ent
     return revision
 
 
-def _standing(
-    connection: Connection, verdict: Verdict, window_id: int, measured: MeasuredFailures | None, now: datetime
+def standing_of(
+    connection: Connection,
+    verdict: Verdict,
+    settings: ModelSettings,
+    measured: MeasuredFailures | None,
+    now: datetime,
 ) -> Standing:
+    """Return what the ledger holds when a verdict comes in."""
     window, model = verdict.window, verdict.window.model
-    judged = select(windows.c.end_at, revisions.c.unmeasured).join_from(windows, revisions)
-    newest = judged.where(*newest_revisions(model), windows.c.id != window_id)
-    last = connection.execute(newest.order_by(windows.c.end_at.desc()).limit(1)).first()
-    newer = connection.execute(newest.where(windows.c.start_at > window.start)).all()
+    found = breaching(verdict)
+    incidents = load_incidents(connection, model, found)
     muted, until_escalation = load_mutes(connection, model, now)
+    about = {*found, *(each.fingerprint for each in incidents)}
     return Standing(
-        newest_end=last.end_at if last else None,
-        newer_unmeasured=tuple({frozenset(row.unmeasured) for row in newer}),
-        incidents=load_incidents(connection, model, breaching(verdict)),
+        past=load_past(connection, window, about, reach=settings.alarms.reach),
+        incidents=incidents,
         failures=failure_standing(connection, window, measured),
         muted=muted,
         muted_until_escalation=until_escalation,

@@ -14,7 +14,8 @@ from retrue.config import ModelSettings
 from retrue.decide import Render
 from retrue.errors import LedgerError
 from retrue.failures.stories import MeasuredFailures
-from retrue.ledger.commit import Entry, check_token, claim_window, write_revision
+from retrue.incidents import Standing
+from retrue.ledger.commit import Entry, check_token, claim_window, standing_of, write_revision
 from retrue.ledger.complaints import Complaints
 from retrue.ledger.digests import Digests
 from retrue.ledger.erasures import Erasures
@@ -134,6 +135,13 @@ class Ledger:
                 return known
             revision = write_revision(connection, verdict, window_id, entry, now)
             return _one(connection, revisions.c.id == revision, new=True)
+
+    def standing(
+        self, verdict: Verdict, *, settings: ModelSettings, now: datetime, failures: MeasuredFailures | None = None
+    ) -> Standing:
+        """Return what a verdict would meet if it were committed now, or met when it is the newest of its window."""
+        with self._store.read() as connection:
+            return standing_of(connection, verdict, settings, failures, now)
 
     def revision(self, revision: int) -> Revision:
         """Return a revision by its id, as a ``record`` effect names it.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import FailureStory
+from retrue.incidents import Case, Pending, pending
 from retrue.ledger import Revision
+from retrue.results import Verdict
 from retrue.workspace import Workspace
 
 
@@ -16,13 +18,14 @@ from retrue.workspace import Workspace
 class Standing:
     """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out.
 
-    ``failures`` are the failure groups that are not resolved.
+    ``failures`` are the failure groups that are not resolved, ``pending`` findings that are no incident yet.
     """
 
     model: str
     champion: str | None
     open_incidents: int
     failures: tuple[FailureStory, ...]
+    pending: tuple[Pending, ...]
     windows: tuple[Revision, ...]
     waiting: Mapping[str, int]
     undelivered: Mapping[str, int]
@@ -35,7 +38,8 @@ class Standing:
     @property
     def title(self) -> str:
         incidents = f"{self.open_incidents} open {'incident' if self.open_incidents == 1 else 'incidents'}"
-        return f"{self.model}: champion {self.champion or 'none'}, {incidents}{self._failures}"
+        waiting = f", {len(self.pending)} pending" if self.pending else ""
+        return f"{self.model}: champion {self.champion or 'none'}, {incidents}{waiting}{self._failures}"
 
     @property
     def _failures(self) -> str:
@@ -56,6 +60,11 @@ class Standing:
         ]
 
     @property
+    def pending_lines(self) -> list[str]:
+        """What may become an incident, a line each."""
+        return [f"pending: {each.label} in {each.line}" for each in self.pending]
+
+    @property
     def outbox(self) -> str:
         """One line about what has not been carried out."""
         parts = [f"{count} {kind} waiting" for kind, count in self.waiting.items()]
@@ -69,6 +78,7 @@ class Standing:
             "model": self.model,
             "champion": self.champion,
             "open_incidents": self.open_incidents,
+            "pending": [asdict(each) for each in self.pending],
             "failure_groups": [
                 {"id": each.id, "title": each.text.title, "state": each.status.value} for each in self.failures
             ],
@@ -98,12 +108,20 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
     workspace.project.model(model)
     ledger = workspace.ledger
     counts = ledger.outbox.counts(model=model)
+    newest = ledger.latest(model, limit=windows)
     return Standing(
         model=model,
         champion=ledger.models.champion(model),
         open_incidents=sum(each.state != "resolved" for each in ledger.incidents.list(model)),
         failures=tuple(each for each in ledger.failures.list(model) if not each.resolved),
-        windows=ledger.latest(model, limit=windows),
+        pending=_pending(workspace, newest[0].verdict) if newest else (),
+        windows=newest,
         waiting={kind: count for (kind, state), count in counts.items() if state == "pending"},
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},
     )
+
+
+def _pending(workspace: Workspace, verdict: Verdict) -> tuple[Pending, ...]:
+    settings, now = workspace.project.model(verdict.window.model), workspace.now()
+    standing = workspace.ledger.standing(verdict, settings=settings, now=now)
+    return pending(Case(verdict=verdict, standing=standing, settings=settings, now=now))
