@@ -20,6 +20,7 @@ SCHEMA = 1
 FAILURE_GROUPS_MAX = 50  # groups with a metric of their own, the largest
 NAME_MAX = 250  # characters of a metric's name in MLflow 3.17 (MAX_ENTITY_KEY_LENGTH)
 
+MEAN = "mean."  # prefix of a column's mean over the whole window
 _DRIFT = "drift."
 _DIGEST_LENGTH = 32
 _REFUSED = re.compile(r"[^\w.\- /]")  # MLflow's set less the colon, which marks an escape here
@@ -141,6 +142,7 @@ def _metrics(measurements: Measurements, verdict: Verdict) -> Iterator[tuple[str
         yield f"findings.{severity}", sum(finding.severity is severity for finding in verdict.findings)
     yield from _source_metrics(measurements)
     yield from _quality_metrics(measurements)
+    yield from _mean_metrics(measurements)
     yield from _drift_metrics(measurements)
     yield from _performance_metrics(measurements)
     yield from _system_metrics(measurements)
@@ -163,6 +165,13 @@ def _quality_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
         yield "quality.unmet", sum(outcome.success is not True for outcome in validation.outcomes)
     if schema := measurements.schema:
         yield "schema.differences", len(schema.missing) + len(schema.extra) + len(schema.retyped)
+
+
+def _mean_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    """Yield what windows are held against those before by: a distance from the baseline has no direction."""
+    for name, column in measurements.profile.columns.items() if measurements.profile else ():
+        if column.mean is not None:
+            yield encode_name(name, prefix=MEAN), column.mean
 
 
 def _drift_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:

@@ -11,6 +11,7 @@ from retrue.reports.failures import failure_markdown
 from retrue.reports.figures import dollars, key_figures, number, share, size, span
 from retrue.reports.resources import resources_markdown
 from retrue.reports.served import served_markdown
+from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.reports.sparkline import text_sparkline
 from retrue.results import HistoryPoint, Measurements, Outcome, Verdict
 
@@ -33,6 +34,7 @@ def render_markdown(
     history: Sequence[HistoryPoint] = (),
     *,
     stories: Sequence[FailureStory] = (),
+    hindsight: Hindsight = NO_HINDSIGHT,
 ) -> str:
     """Return the verdict, its findings, the key figures, failures and trends as Markdown in which no name is markup.
 
@@ -40,7 +42,8 @@ def render_markdown(
     """
     lines = (
         *_heading(verdict),
-        *_findings(verdict),
+        *_findings(verdict, hindsight),
+        *_moves(hindsight),
         *_figures(measurements),
         *failure_markdown(stories, measurements.system),
         *served_markdown(measurements.system),
@@ -75,17 +78,27 @@ def _heading(verdict: Verdict) -> Iterator[str]:
         yield from (f"- {escape_markdown(reason)}" for reason in verdict.reasons)
 
 
-def _findings(verdict: Verdict) -> Iterator[str]:
+def _findings(verdict: Verdict, hindsight: Hindsight) -> Iterator[str]:
     yield ""
     if not verdict.findings:
         yield "No findings."
         return
     for finding in verdict.findings[:FINDINGS_MAX]:
         name = escape_markdown(f"{finding.check} {finding.scope}".strip())
-        yield f"- **{finding.severity.value}** {name}: {escape_markdown(finding.message)} *{escape_markdown(finding.next_step)}*"
+        notes = hindsight.notes.get(finding.fingerprint(verdict.window.model), ())
+        told = escape_markdown(" ".join((finding.message, *notes)))
+        yield f"- **{finding.severity.value}** {name}: {told} *{escape_markdown(finding.next_step)}*"
     if len(verdict.findings) > FINDINGS_MAX:
         yield ""
         yield f"{len(verdict.findings) - FINDINGS_MAX} more are in the report."
+
+
+def _moves(hindsight: Hindsight) -> Iterator[str]:
+    if hindsight.moves:
+        yield ""
+        yield "Moved since the window before:"
+        yield ""
+        yield from (f"- {escape_markdown(move)}" for move in hindsight.moves)
 
 
 def _figures(measurements: Measurements) -> Iterator[str]:

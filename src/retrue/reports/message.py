@@ -10,6 +10,7 @@ from retrue.incidents import is_failure
 from retrue.reports.escape import escape_plain
 from retrue.reports.failures import failing_input, reproduce_command, since
 from retrue.reports.figures import count, share, span
+from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.results import Change, Finding, IncidentChange, Outcome, Verdict
 
 SUBJECT_MAX = 140  # characters; mail clients cut longer ones
@@ -26,12 +27,16 @@ _HEADINGS = {Change.OPENED: "Opened", Change.REPEATED: "Still open", Change.RESO
 
 
 def render_message(
-    verdict: Verdict, changes: Sequence[IncidentChange], *, stories: Sequence[FailureStory] = ()
+    verdict: Verdict,
+    changes: Sequence[IncidentChange],
+    *,
+    stories: Sequence[FailureStory] = (),
+    hindsight: Hindsight = NO_HINDSIGHT,
 ) -> tuple[str, str]:
     """Return subject and body for what changed with a window; incidents that merely continue are only counted.
 
     Neither can mention a channel, carry a link or break a mail header, whatever columns are called. ``stories`` are the
-    failure groups that matter for the window: a person reads their title, not their id.
+    failure groups that matter for the window: a person reads their title, not their id. ``hindsight`` says since when.
     """
     by_print = {finding.fingerprint(verdict.window.model): finding for finding in verdict.findings}
     groups = {story.id: story for story in stories}
@@ -39,7 +44,7 @@ def render_message(
         (change for change in changes if change.change in _HEADINGS),
         key=lambda change: (change.incident.severity.rank, change.incident.check, change.incident.scope),
     )
-    body = "\n".join([*_opening(verdict), *_groups(told, by_print, groups), *_rest(changes)])
+    body = "\n".join([*_opening(verdict), *_groups(told, by_print, groups, hindsight), *_rest(changes)])
     return _subject(verdict, told, groups), body + "\n"
 
 
@@ -78,7 +83,10 @@ def _story(change: IncidentChange, groups: Mapping[str, FailureStory]) -> Failur
 
 
 def _groups(
-    told: Sequence[IncidentChange], by_print: Mapping[str, Finding], groups: Mapping[str, FailureStory]
+    told: Sequence[IncidentChange],
+    by_print: Mapping[str, Finding],
+    groups: Mapping[str, FailureStory],
+    hindsight: Hindsight,
 ) -> Iterator[str]:
     for kind, heading in _HEADINGS.items():
         group = [change for change in told if change.change is kind]
@@ -89,12 +97,13 @@ def _groups(
         for change in group[:ITEMS_MAX]:
             story = _story(change, groups)
             finding = by_print.get(change.incident.fingerprint)
-            yield from _failure(change, story, finding) if story else _item(change, finding)
+            notes = hindsight.notes.get(change.incident.fingerprint, ())
+            yield from _failure(change, story, finding) if story else _item(change, finding, notes)
         if len(group) > ITEMS_MAX:
             yield f"- and {len(group) - ITEMS_MAX} more"
 
 
-def _item(change: IncidentChange, finding: Finding | None) -> Iterator[str]:
+def _item(change: IncidentChange, finding: Finding | None, notes: Sequence[str]) -> Iterator[str]:
     incident = change.incident
     name = f"{incident.check} {incident.scope}".strip()
     if change.change is Change.RESOLVED:
@@ -103,6 +112,7 @@ def _item(change: IncidentChange, finding: Finding | None) -> Iterator[str]:
     since = f" (since {incident.opened_window:%Y-%m-%d})" if change.change is Change.REPEATED else ""
     message = finding.message if finding else incident.message
     yield f"- [{incident.severity.value}] {escape_plain(name)}{since}: {escape_plain(message)}"
+    yield from (f"  {escape_plain(note)}" for note in notes)
     if finding and finding.next_step:
         yield f"  Next: {escape_plain(finding.next_step)}"
 

@@ -15,6 +15,7 @@ from retrue.reports.figures import count, day, dollars, key_figures, metric, num
 from retrue.reports.page import render, verdict_line
 from retrue.reports.resources import resource_figures, sampled
 from retrue.reports.served import comparisons, side_by_side
+from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.results import ColumnDrift, HistoryPoint, Measurements, Outcome, Verdict
 from retrue.windows import Window
 
@@ -58,6 +59,7 @@ def render_summary(
     *,
     limits: Mapping[str, float] | None = None,
     stories: Sequence[FailureStory] = (),
+    hindsight: Hindsight = NO_HINDSIGHT,
 ) -> str:
     """Return the page of one window.
 
@@ -67,6 +69,7 @@ def render_summary(
         history: Other windows of the model, in any order; this window's own point, if among them, is replaced.
         limits: Thresholds to draw, by metric name as recorded, such as ``performance.roc_auc.realised``.
         stories: The failure groups that matter for the window, from ``Ledger.failures.tell``.
+        hindsight: What other windows have to say about this one.
 
     Returns:
         A self-contained HTML document, made for a pane of 640 px. The same arguments give the same bytes.
@@ -82,6 +85,8 @@ def render_summary(
         verdict=verdict,
         line=verdict_line(verdict),
         span=span(verdict.window),
+        notes={each: hindsight.notes.get(each.fingerprint(verdict.window.model), ()) for each in verdict.findings},
+        hindsight=hindsight,
         figures=key_figures(measurements),
         failures=failure_section(stories, measurements.system),
         titles={each.id: each.text.title for each in stories},

@@ -58,7 +58,8 @@ class Finding:
 
     def fingerprint(self, model: str) -> str:
         """Identify the same finding over time: model, check and scope, not the value."""
-        return hashlib.sha256("\0".join((model, self.check, self.scope)).encode()).hexdigest()[:32]
+        parts = "\0".join((model, self.check, self.scope))
+        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

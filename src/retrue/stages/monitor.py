@@ -21,9 +21,11 @@ from retrue.recorded import metrics_of, verdict_json
 from retrue.reports.markdown import render_markdown
 from retrue.reports.message import render_message
 from retrue.reports.quality import render_quality
+from retrue.reports.since import Hindsight
 from retrue.reports.summary import render_summary
 from retrue.results import HistoryPoint, Measurements, Verdict
 from retrue.stages.compact import compact
+from retrue.stages.hindsight import look_back
 from retrue.stages.measure import OpenWindow, measure, open_window
 from retrue.stages.steps import Step, directly
 from retrue.windows import Window
@@ -121,8 +123,9 @@ def _judge(workspace: Workspace, opened: OpenWindow, token: int, *, step: Step, 
     history = workspace.ledger.history(opened.window.model, limit=HISTORY_WINDOWS, before=opened.window.start)
     failures = measured_failures(measurements)
     stories = workspace.ledger.failures.tell(opened.window, failures)
+    hindsight = look_back(workspace, verdict, measurements, history)
     folder = workspace.project.path(report_dir)
-    _write_reports(folder, verdict, measurements, opened, history, stories, drift_html, number)
+    _write_reports(folder, verdict, measurements, opened, history, stories, hindsight, drift_html, number)
     revision = step(
         "commit",
         lambda: workspace.ledger.commit(
@@ -133,7 +136,7 @@ def _judge(workspace: Workspace, opened: OpenWindow, token: int, *, step: Step, 
             step=opened.settings.window.grid.index(opened.window),
             flow_run_url=flow_run_url,
             settings=opened.settings,
-            render=functools.partial(render_message, stories=stories),
+            render=functools.partial(render_message, stories=stories, hindsight=hindsight),
             now=workspace.now(),
             failures=failures,
         ),
@@ -149,15 +152,18 @@ def _write_reports(
     opened: OpenWindow,
     history: Sequence[HistoryPoint],
     stories: Sequence[FailureStory],
+    hindsight: Hindsight,
     drift_html: str,
     number: int,
 ) -> None:
     profile = opened.baseline.profile if opened.baseline else None
     pages: Mapping[str, str] = {
-        "summary.html": render_summary(verdict, measurements, history, limits=_limits(opened), stories=stories),
+        "summary.html": render_summary(
+            verdict, measurements, history, limits=_limits(opened), stories=stories, hindsight=hindsight
+        ),
         "quality.html": render_quality(verdict, measurements, baseline=profile),
         "drift.html": drift_html,
-        "verdict.md": render_markdown(verdict, measurements, history, stories=stories),
+        "verdict.md": render_markdown(verdict, measurements, history, stories=stories, hindsight=hindsight),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():

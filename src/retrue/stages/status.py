@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import FailureStory
-from retrue.incidents import Case, Pending, pending
+from retrue.incidents import Pending
 from retrue.ledger import Revision
-from retrue.results import Verdict
+from retrue.stages.hindsight import pending_findings
 from retrue.workspace import Workspace
 
 
@@ -114,14 +114,8 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
         champion=ledger.models.champion(model),
         open_incidents=sum(each.state != "resolved" for each in ledger.incidents.list(model)),
         failures=tuple(each for each in ledger.failures.list(model) if not each.resolved),
-        pending=_pending(workspace, newest[0].verdict) if newest else (),
+        pending=pending_findings(workspace, newest[0].verdict) if newest else (),
         windows=newest,
         waiting={kind: count for (kind, state), count in counts.items() if state == "pending"},
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},
     )
-
-
-def _pending(workspace: Workspace, verdict: Verdict) -> tuple[Pending, ...]:
-    settings, now = workspace.project.model(verdict.window.model), workspace.now()
-    standing = workspace.ledger.standing(verdict, settings=settings, now=now)
-    return pending(Case(verdict=verdict, standing=standing, settings=settings, now=now))
