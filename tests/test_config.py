@@ -23,6 +23,8 @@ models:
       on: [performance]
 """
 
+METHOD = "numeric: {method: wasserstein, threshold: 0.1}"
+
 
 def load(folder: Path, text: str, **environment: str) -> Project:
     (folder / "retrue.yaml").write_text(text)
@@ -269,3 +271,31 @@ def test_a_rule_that_cannot_be_is_refused_with_its_place(tmp_path: Path, rules: 
     error = refusal(tmp_path, f"{GOOD}    alarms: {rules}\n")
     assert error.key == f"models.flight-delay.{key}"
     assert said in str(error)
+
+
+def test_thresholds_change_what_is_judged_and_not_what_is_measured(tmp_path: Path) -> None:
+    def digests(drift: str = "", **blocks: str) -> tuple[str, str]:
+        text = GOOD.replace(METHOD, drift or METHOD)
+        for name, block in blocks.items():
+            text += f"    {name}: {block}\n"
+        model = load(tmp_path, text).model("flight-delay")
+        return model.judging_digest(b""), model.measuring_digest(b"")
+
+    judging, measuring = digests()
+    for drift, blocks in (
+        ("numeric: {method: wasserstein, threshold: 0.4}", {}),
+        (f"{METHOD}\n      max_share: 0.5", {}),
+        ("", {"quality": "{max_null_rise: 0.2}"}),
+        ("", {"system": "{max_error_share: 0.2, failures: {min_rows: 9}}"}),
+    ):
+        other = digests(drift, **blocks)
+        assert other[0] != judging
+        assert other[1] == measuring
+    assert digests("", alarms="{open: {after: 2}}") == (judging, measuring)
+    for drift, blocks in (
+        ("numeric: {method: psi}", {}),
+        (f"{METHOD}\n      sample_rows: 500", {}),
+        ("", {"system": "{endpoints: {/a: {latency_p95_ms: 9}}}"}),
+        ("", {"columns": "{ignore: [temp]}"}),
+    ):
+        assert digests(drift, **blocks)[1] != measuring

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrue.recorded import NAME_MAX, decode_name, encode_name, encoded_columns, metrics_of, plain, verdict_json
+from retrue.recorded import (
+    NAME_MAX,
+    decode_name,
+    encode_name,
+    encoded_columns,
+    measurements_of,
+    metrics_of,
+    plain,
+    verdict_json,
+)
 from retrue.recorded_gate import gate_html, gate_json, gate_metrics
 from retrue.results import (
     ColumnDrift,
@@ -296,3 +305,16 @@ def test_a_challenger_that_could_not_be_compared_is_recorded_without_numbers() -
     refused = replace(GATE, champion=None, challenger=None, gain=None, slices=(), refusals=("12 rows are too few",))
     assert gate_metrics(refused) == {"gate.passed": 0.0, "gate.rows": 5000.0}
     assert "12 rows are too few" in gate_html(refused)
+
+
+def test_measurements_are_read_back_as_they_were_but_for_categories() -> None:
+    plain_column = replace(
+        COLUMN, categories=None, kind=ColumnKind.NUMBER, quantiles=((0.5, 1.5), (0.95, float("inf")))
+    )
+    profile = Profile(rows=6000, columns={"<b>": plain_column})
+    waiting = (Unmeasured(part="labels", reason="3% of labels have arrived"),)
+    everything = measured(profile=profile, failures=(failure_group(),), unmeasured=waiting)
+    for before in (everything, measured(profile=None, performance=None, system=None, drift=None)):
+        document = json.loads(json.dumps(verdict_json(verdict(), before, revision=1, measuring_digest="m")))
+        assert document["digests"]["measuring"] == "m"
+        assert measurements_of(document) == before

@@ -54,6 +54,45 @@ def load_project(folder: Path, environment: Mapping[str, str] | None = None) -> 
         raise ConfigError(str(error), file=file, key="models") from error
 
 
+def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, str] | None = None) -> ModelSettings:
+    """Read other settings of a model, to be replayed: a whole retrue.yaml, or the keys of its block that differ.
+
+    Args:
+        file: Where they are. A file without ``models`` has keys of the model's block, which take the place of its own.
+        folder: The project's root.
+        model: The model's name.
+        environment: As for ``load_project``.
+
+    Raises:
+        ConfigError: The file is absent, unreadable, says nothing about the model, or a value in it is refused.
+    """
+    if not file.is_file():
+        raise ConfigError(
+            "no such file: it has another policy, as a retrue.yaml or as keys of the model's block", file=file
+        )
+    known = os.environ if environment is None else environment
+    document, lines = _read(file)
+    filled = _fill(document, known, lines, file, ())
+    if not isinstance(filled, dict):
+        raise ConfigError("a mapping of settings is expected", file=file, line=1)
+    if "models" in filled and model not in (filled["models"] or {}):
+        raise ConfigError(f"it says nothing about {model}", file=file, line=lines[("models",)], key="models")
+    if "models" not in filled:
+        filled = _changed(folder / "retrue.yaml", model, filled, known)
+        lines = {("models", model, *key): line for key, line in lines.items()}
+    try:
+        return Project.model_validate({**filled, "root": folder.resolve()}).model(model)
+    except ValidationError as error:
+        raise _first_refusal(error, lines, file) from error
+
+
+def _changed(file: Path, model: str, block: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the project's own document with some keys of a model's block replaced."""
+    document, lines = _read(file)
+    own = _fill(document, environment, lines, file, ())
+    return {**own, "models": {model: {**own["models"][model], **block}}}
+
+
 Key = tuple[str, ...]
 
 

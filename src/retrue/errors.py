@@ -10,6 +10,7 @@ RetrueError
 │   └── DigestMismatchError   its bytes are not the ones that were registered
 ├── LedgerError             the ledger cannot be opened or is newer than this code
 │   └── FencedError           another run took over this window; nothing was written
+├── ReplayError             no past window that a policy could be replayed on
 ├── DeliveryError           a notification or a mirror that did not get through
 └── ServerError             a server of `retrue up` did not start or answer
 """
@@ -60,6 +61,10 @@ class LedgerError(RetrueError):
 
 class FencedError(LedgerError):
     """Another run took over this window while this one worked; nothing was written."""
+
+
+class ReplayError(RetrueError):
+    """There is no past window on which a policy could be replayed."""
 
 
 class DeliveryError(RetrueError):

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from retrue.results import Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
 
@@ -28,6 +31,8 @@ _ESCAPE = re.compile(r":([0-9a-f]+)_")
 _OURS = frozenset({"share"})  # drift.share is the share of drifted columns, not a column of that name
 _PARTS = ("pull", "profile", "schema", "validation", "drift", "performance", "system", "failures", "unmeasured")
 _UNREPORTED = frozenset({"categories"})  # people's data: kept in baselines only
+
+_MEASUREMENTS = TypeAdapter(Measurements)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -83,11 +88,14 @@ def encoded_columns(measurements: Measurements) -> Mapping[str, str]:
     return {name: column for name, column in names.items() if name != _DRIFT + column}
 
 
-def verdict_json(verdict: Verdict, measurements: Measurements, *, revision: int) -> dict[str, Json]:
+def verdict_json(
+    verdict: Verdict, measurements: Measurements, *, revision: int, measuring_digest: str = ""
+) -> dict[str, Json]:
     """Return the content of ``verdict.json``: the verdict, all measurements, and the metrics as MLflow has them.
 
     It is strict JSON: an infinity becomes the text ``inf`` or ``-inf``, times ISO 8601. ``metric_names`` maps the
-    metrics whose column is called otherwise. The same arguments give the same content.
+    metrics whose column is called otherwise. ``measuring_digest`` identifies the settings of measuring, so that the
+    measurements can be judged again by other thresholds. The same arguments give the same content.
     """
     return {
         "schema": SCHEMA,
@@ -104,11 +112,20 @@ def verdict_json(verdict: Verdict, measurements: Measurements, *, revision: int)
             "input": verdict.input_digest,
             "config": verdict.config_digest,
             "baseline": verdict.baseline_digest,
+            "measuring": measuring_digest,
         },
         "metrics": dict(metrics_of(measurements, verdict)),
         "metric_names": dict(encoded_columns(measurements)),
         "measurements": {name: plain(getattr(measurements, name)) for name in _PARTS},
     }
+
+
+def measurements_of(document: Mapping[str, Any]) -> Measurements:
+    """Return the measurements in a ``verdict.json``, as they were but for the categories of baselines, which are none of them."""
+    parts = {name: part for name, part in document["measurements"].items() if part is not None}
+    window = {"model": document["model"], **document["window"]}
+    told = {"model_version": document["model_version"], "baseline_digest": document["digests"]["baseline"]}
+    return _MEASUREMENTS.validate_python({"window": window, **told, **parts})
 
 
 def plain(value: object) -> Json:

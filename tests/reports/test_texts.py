@@ -9,6 +9,8 @@ from markdown_it.common.utils import escapeHtml
 
 from retrue.reports import finding_rows, render_markdown, render_message
 from retrue.reports.escape import escape_cell, escape_markdown, escape_plain, visible
+from retrue.reports.since import Hindsight
+from retrue.reports.summary import render_summary
 from retrue.results import Change
 
 HOSTILE = [
@@ -141,3 +143,22 @@ def test_ordinary_text_is_left_alone() -> None:
     assert visible(text) == text
     assert escape_plain(text) == text
     assert "dep\\_delay" in escape_markdown(text)
+
+
+def test_what_other_windows_say_stands_with_the_finding_and_is_no_markup(sample: ModuleType) -> None:
+    finding = sample.FINDINGS[0]
+    print_ = finding.fingerprint(sample.verdict().window.model)
+    told = Hindsight(
+        notes={print_: ("Sudden, since <b>June</b>.",)}, moves=("<i>temp</i>: its mean has jumped",), more_moves=2
+    )
+    judged = sample.verdict(finding)
+    _, body = render_message(judged, [sample.change(finding, Change.OPENED)], hindsight=told)
+    markdown = render_markdown(judged, sample.MEASUREMENTS, hindsight=told)
+    page = render_summary(judged, sample.MEASUREMENTS, (), hindsight=told)
+    assert "Sudden, since" in body
+    for text in (markdown, page):
+        assert "Sudden, since" in text
+        assert "its mean has jumped" in text
+        assert "<b>" not in text.replace("<b>Over", "")
+        assert "<i>" not in text
+    assert "2 more moved." in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
@@ -15,10 +16,18 @@ from retrue.config.base import Settings, function_name, nearest
 from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
 from retrue.config.retention import PrivacySettings, RetentionSettings
 from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, WindowSettings
-from retrue.config.system import SystemSettings
+from retrue.config.system import SystemSettings, TrafficSettings
 from retrue.errors import ConfigError
 from retrue.metrics import METRICS, greater_is_better
 from retrue.windows import check_name
+
+_NOT_JUDGING = {"alarms", "notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
+_ONLY_JUDGED = {
+    "performance": {"min", "max", "max_drop"},
+    "drift": {"max_share"},
+    "window": {"settle", "min_rows"},
+    "system": {*TrafficSettings.model_fields, "max_cpu_cores", "max_memory_gb", "max_connections"},
+}
 
 
 class ModelSettings(Settings):
@@ -90,10 +99,24 @@ class ModelSettings(Settings):
 
     def judging_digest(self, suite: bytes) -> str:
         """Return the SHA-256 of everything that can change a verdict: these settings and the suite's bytes."""
-        judging = self.model_dump_json(
-            exclude={"alarms", "notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
-        )
+        judging = self.model_dump_json(exclude=_NOT_JUDGING)
         return hashlib.sha256(judging.encode() + b"\0" + suite).hexdigest()
+
+    def measuring_digest(self, suite: bytes) -> str:
+        """Return the SHA-256 of everything that can change what is measured of a window, and the suite's bytes.
+
+        Thresholds alone do not: what is left out here is known to be read only when measurements are judged.
+        """
+        measuring = self.model_dump(mode="json", exclude={*_NOT_JUDGING, "quality"})
+        for part, keys in _ONLY_JUDGED.items():
+            measuring[part] = {key: value for key, value in measuring[part].items() if key not in keys}
+        drift, system = measuring["drift"], measuring["system"]
+        for kind in ("numeric", "categorical"):
+            drift[kind].pop("threshold")
+        drift["columns"] = {name: own["method"] for name, own in sorted(drift["columns"].items()) if own["method"]}
+        system |= {part: sorted(system[part]) for part in ("endpoints", "generators")}
+        system["failures"] = {"in_app": system["failures"]["in_app"]}
+        return hashlib.sha256(json.dumps(measuring, sort_keys=True).encode() + b"\0" + suite).hexdigest()
 
 
 class Project(Settings):

@@ -2,6 +2,7 @@
 
 from retrue.ledger.complaints import News
 from retrue.ledger.erasures import Erasure
+from retrue.ledger.failure_rows import Known
 from retrue.ledger.ledger import Ledger
 from retrue.ledger.purges import Receipt, Trace
 from retrue.ledger.values import (
@@ -25,6 +26,7 @@ __all__ = [
     "Erasure",
     "IncidentStep",
     "IncidentStory",
+    "Known",
     "Ledger",
     "ModelVersion",
     "Mute",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
@@ -40,6 +40,27 @@ class Known:
     texts: Mapping[str, GroupText]
     sightings: Mapping[str, Sequence[Sighting]]
     traffic: Mapping[Window, float]
+
+    def nothing(self) -> Known:
+        """Return the same texts, with no window counted."""
+        return Known(self.texts, {}, {})
+
+    def plus(self, window: Window, measured: MeasuredFailures) -> Known:
+        """Return this with a window's failures, in place of those that are known of it."""
+        return _with(self, window, measured)
+
+    def plus_from(self, other: Known, window: Window) -> Known:
+        """Return this with what another has of a window; itself where that measured no failures."""
+        if window not in other.traffic:
+            return self
+        found = {key: [each for each in seen if each.window == window] for key, seen in other.sightings.items()}
+        sightings = {key: [*self.sightings.get(key, ()), *found.get(key, ())] for key in (*self.sightings, *found)}
+        traffic = {**self.traffic, window: other.traffic[window]}
+        return Known({**other.texts, **self.texts}, sightings, traffic)
+
+    def standing(self, before: Known, window: Window) -> FailureStanding:
+        """Return where groups stand with a window that ``before`` does not count, and that is newer than all it does."""
+        return _standing(tell(self, until=window, before={each.id: each.status for each in tell(before)}))
 
 
 def save_failures(connection: Connection, window: Window, revision: int, measured: MeasuredFailures | None) -> None:
@@ -78,10 +99,13 @@ def failure_standing(connection: Connection, window: Window, measured: MeasuredF
     if measured is None:
         return FailureStanding()
     newer = _traffic(window.model).where(windows.c.start_at > window.start).limit(1)
-    stories = tell_until(connection, window, measured)
+    standing = _standing(tell_until(connection, window, measured))
+    return replace(standing, superseded=connection.execute(newer).first() is not None)
+
+
+def _standing(stories: Sequence[FailureStory]) -> FailureStanding:
     escalating = FailureStatus.ESCALATING
     return FailureStanding(
-        superseded=connection.execute(newer).first() is not None,
         escalated=frozenset(each.id for each in stories if each.status is escalating and each.before is not escalating),
         resolved=frozenset(each.id for each in stories if each.resolved),
     )

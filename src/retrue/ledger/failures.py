@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, and_, cast,
 from retrue.errors import LedgerError
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import REPRODUCE, FailureStory, MeasuredFailures
-from retrue.ledger.failure_rows import read_known, tell, tell_until
+from retrue.ledger.failure_rows import Known, read_known, tell, tell_until
 from retrue.ledger.schema import failure_counts, failure_groups, outbox, revisions, windows
 from retrue.ledger.store import Store
 from retrue.windows import Window
@@ -35,6 +35,11 @@ class Failures:
         """Return a model's failure groups as of its newest window that measured failures, the open and frequent first."""
         with self._store.read() as connection:
             return tell(read_known(connection, model))
+
+    def known(self, model: str) -> Known:
+        """Return what the newest revisions of a model's windows counted, as a replay starts from."""
+        with self._store.read() as connection:
+            return read_known(connection, model)
 
     def get(self, group_id: str, *, model: str | None = None) -> FailureStory:
         """Return a failure group by its id or the beginning of it.

@@ -159,6 +159,14 @@ class Ledger:
             rows = connection.execute(_joined().where(*mine).order_by(revisions.c.number)).all()
             return _read(connection, rows)
 
+    def windows(self, model: str) -> tuple[Window, ...]:
+        """Return a model's judged windows, oldest first."""
+        judged = select(windows.c.start_at, windows.c.end_at).join_from(windows, revisions)
+        newest = judged.where(*newest_revisions(model)).order_by(windows.c.start_at)
+        with self._store.read() as connection:
+            rows = connection.execute(newest).all()
+        return tuple(Window(model=model, start=row.start_at, end=row.end_at) for row in rows)
+
     def latest(self, model: str, *, limit: int = 1, before: datetime | None = None) -> tuple[Revision, ...]:
         """Return the newest revision of each of a model's last windows, newest window first.
 

@@ -169,7 +169,8 @@ def _write_reports(
     for name, page in pages.items():
         if page:
             (folder / name).write_text(page, encoding="utf-8")
-    document = verdict_json(verdict, measurements, revision=number)
+    measuring = opened.settings.measuring_digest(opened.suite.content if opened.suite else b"")
+    document = verdict_json(verdict, measurements, revision=number, measuring_digest=measuring)
     (folder / "verdict.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
