@@ -99,6 +99,8 @@ def date_metric(name: str | None, points: Sequence[HistoryPoint]) -> Dated | Non
 def date_incident(check: str, scope: str, history: Sequence[HistoryPoint]) -> Dated | None:
     """Return since when an incident's metric has been as it is in the newest window, None where that cannot be told."""
     ordered = sorted(history, key=lambda each: each.window.start)
+    if not ordered:
+        return None
     served = [each for each in ordered if each.model_version == ordered[-1].model_version]
     return date_metric(metric_of(check, scope), served)
 

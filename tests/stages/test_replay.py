@@ -207,3 +207,9 @@ def test_the_report_says_since_when(judged: Shop) -> None:
     for page in ("summary.html", "verdict.md"):
         text = (folder / page).read_text().replace("\\", "")
         assert f"udden, since the window of {day(SINCE):%Y-%m-%d}" in text
+
+
+def test_an_open_incident_is_shown_with_the_date_of_its_change(judged: Shop) -> None:
+    (incident,) = run_json("incidents", "list", "-C", judged.root)[1]
+    shown = run("incidents", "show", incident["fingerprint"], "-C", judged.root).stdout
+    assert f"changed     sudden, since the window of {day(SINCE):%Y-%m-%d}" in shown

@@ -21,18 +21,22 @@ _LEADING_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dossier:
-    """An incident, a failure group, or an incident about a failure group; ``trace_urls`` are pages in MLflow by trace id."""
+    """An incident, a failure group, or an incident about a failure group; ``trace_urls`` are pages in MLflow by trace id.
+
+    ``since`` says when the incident's metric changed, and how; empty where that cannot be told.
+    """
 
     incident: IncidentStory | None
     failure: FailureStory | None
     now: datetime
     trace_urls: Mapping[str, str] = field(default_factory=dict)
+    since: str = ""
 
     @property
     def facts(self) -> dict[str, object]:
         """The same for programs."""
         return {
-            "incident": incident_facts(self.incident, self.now) if self.incident else None,
+            "incident": {**incident_facts(self.incident, self.now), "since": self.since} if self.incident else None,
             "failure": {**failure_facts(self.failure), "trace_urls": dict(self.trace_urls)} if self.failure else None,
         }
 
@@ -40,7 +44,7 @@ class Dossier:
 def render_dossier(found: Dossier) -> str:
     """Return it as lines of text, in which control characters are shown instead of obeyed."""
     parts = (
-        _incident(found.incident, found.failure, found.now) if found.incident else (),
+        _incident(found.incident, found.failure, found.now, found.since) if found.incident else (),
         _failure(found.failure, found.trace_urls) if found.failure else (),
         _message(found.incident) if found.incident else (),
     )
@@ -129,13 +133,15 @@ def failure_facts(story: FailureStory) -> dict[str, object]:
     }
 
 
-def _incident(story: IncidentStory, failure: FailureStory | None, now: datetime) -> Iterator[str]:
+def _incident(story: IncidentStory, failure: FailureStory | None, now: datetime, since: str) -> Iterator[str]:
     incident = story.incident
     name = f"{incident.check} {failure.text.title if failure else incident.scope}".strip()
     yield f"incident {incident.fingerprint[:12]}: {incident.model}, {name}"
     episode = f", episode {incident.episode}" if incident.episode > 1 else ""
     yield _line("state", f"{incident.state}, {incident.severity}, since {incident.opened_window:%Y-%m-%d}{episode}")
     yield _line("message", incident.message)
+    if since:
+        yield _line("changed", since)
     if story.acknowledged_by:
         yield _line("acknowledged", f"by {story.acknowledged_by} on {story.acknowledged_at:%Y-%m-%d %H:%M} UTC")
     for mute in story.mutes:

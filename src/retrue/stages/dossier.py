@@ -11,7 +11,10 @@ from retrue.failures.stories import FailureStory
 from retrue.incidents import is_failure
 from retrue.ledger import IncidentStory
 from retrue.reports.dossier import Dossier
+from retrue.reports.since import since_line
 from retrue.results import Finding, Severity
+from retrue.since import date_incident
+from retrue.stages.hindsight import HISTORY_WINDOWS
 from retrue.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -37,7 +40,19 @@ def dossier(workspace: Workspace, name: str) -> Dossier:
         failure=group,
         trace_urls=_trace_urls(workspace, group.traces if group else ()),
         now=workspace.now(),
+        since=_since(workspace, incident) if incident else "",
     )
+
+
+def _since(workspace: Workspace, story: IncidentStory) -> str:
+    """Return when the metric of an open incident changed, and how, by the last windows."""
+    incident = story.incident
+    if incident.state == "resolved":
+        return ""
+    dated = date_incident(
+        incident.check, incident.scope, workspace.ledger.history(incident.model, limit=HISTORY_WINDOWS)
+    )
+    return since_line(dated) if dated else ""
 
 
 def _incident(workspace: Workspace, fingerprint: str) -> IncidentStory | None:

@@ -10,6 +10,8 @@ from retrue.results import HistoryPoint, Measurements, Verdict
 from retrue.since import date_findings, sudden_moves
 from retrue.workspace import Workspace
 
+HISTORY_WINDOWS = 60  # that charts show and changes are dated by
+
 
 def look_back(
     workspace: Workspace, verdict: Verdict, measurements: Measurements, history: Sequence[HistoryPoint]

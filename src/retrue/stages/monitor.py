@@ -25,15 +25,13 @@ from retrue.reports.since import Hindsight
 from retrue.reports.summary import render_summary
 from retrue.results import HistoryPoint, Measurements, Verdict
 from retrue.stages.compact import compact
-from retrue.stages.hindsight import look_back
+from retrue.stages.hindsight import HISTORY_WINDOWS, look_back
 from retrue.stages.measure import OpenWindow, measure, open_window
 from retrue.stages.steps import Step, directly
 from retrue.windows import Window
 from retrue.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-HISTORY_WINDOWS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
