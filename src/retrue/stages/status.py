@@ -16,7 +16,8 @@ from retrue.workspace import Workspace
 class Standing:
     """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out.
 
-    ``failures`` are the failure groups that are not resolved.
+    ``failures`` are the failure groups that are not resolved. ``probation`` is the version compared with the one before it,
+    ``challenger`` one that waits for later windows.
     """
 
     model: str
@@ -26,6 +27,8 @@ class Standing:
     windows: tuple[Revision, ...]
     waiting: Mapping[str, int]
     undelivered: Mapping[str, int]
+    probation: str | None = None
+    challenger: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -35,7 +38,13 @@ class Standing:
     @property
     def title(self) -> str:
         incidents = f"{self.open_incidents} open {'incident' if self.open_incidents == 1 else 'incidents'}"
-        return f"{self.model}: champion {self.champion or 'none'}, {incidents}{self._failures}"
+        return f"{self.model}: champion {self.champion or 'none'}{self._versions}, {incidents}{self._failures}"
+
+    @property
+    def _versions(self) -> str:
+        """What is being compared at the moment."""
+        probation = " (on probation)" if self.probation else ""
+        return probation + (f", challenger {self.challenger} waits for later windows" if self.challenger else "")
 
     @property
     def _failures(self) -> str:
@@ -68,6 +77,8 @@ class Standing:
         return {
             "model": self.model,
             "champion": self.champion,
+            "probation": self.probation,
+            "challenger": self.challenger,
             "open_incidents": self.open_incidents,
             "failure_groups": [
                 {"id": each.id, "title": each.text.title, "state": each.status.value} for each in self.failures
@@ -98,6 +109,7 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
     workspace.project.model(model)
     ledger = workspace.ledger
     counts = ledger.outbox.counts(model=model)
+    probation, trial = ledger.probations.open_of(model), ledger.requests.watching(model)
     return Standing(
         model=model,
         champion=ledger.models.champion(model),
@@ -106,4 +118,6 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
         windows=ledger.latest(model, limit=windows),
         waiting={kind: count for (kind, state), count in counts.items() if state == "pending"},
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},
+        probation=probation.version if probation else None,
+        challenger=trial.version if trial else None,
     )
