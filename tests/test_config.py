@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from retrue.config import Project
 from retrue.config_file import load_project
 from retrue.errors import ConfigError, RetrueError
+from tests.builders import settings
 
 GOOD = """\
 version: 1
@@ -299,3 +301,33 @@ def test_thresholds_change_what_is_judged_and_not_what_is_measured(tmp_path: Pat
         ("", {"columns": "{ignore: [temp]}"}),
     ):
         assert digests(drift, **blocks)[1] != measuring
+
+
+# ---------------------------------------------------------------- the gate
+
+
+@pytest.mark.parametrize(
+    ("gate", "blocks", "message"),
+    [
+        ({"test": "mcnemar"}, {"performance": {"metric": "accuracy"}}, "counts rows one by one: write resample: rows"),
+        ({"test": "mcnemar", "resample": "rows"}, {}, "mcnemar compares accuracy, not roc_auc"),
+        ({"test": "mcnemar", "resample": "rows", "min_gain": 0.1}, {}, "min_gain must be 0"),
+        ({"watch": True, "resample": "rows"}, {}, "watch compares blocks of time"),
+        ({"watch": True, "shadow": True}, {}, "choose one"),
+        ({"shadow": True, "shadow_windows": 3}, {"window": {"every": "1d"}}, "3 of 1d hold fewer than the 10 blocks of 1d"),
+        ({"max_calibration_error": 0.1}, {"task": "multiclass", "performance": {}}, "is for binary models"),
+        ({"max_size_mb": 0}, {}, "greater than 0"),
+    ],
+)  # fmt: skip
+def test_a_gate_that_contradicts_itself_is_refused(
+    gate: dict[str, object], blocks: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings(retrain={"gate": gate}, **blocks)
+
+
+def test_a_gate_that_is_watched_or_has_a_shadow_loads() -> None:
+    watched = settings(retrain={"holdout": "14d", "gate": {"watch": True, "watch_for": "60d"}}).retrain
+    assert watched is not None
+    assert watched.watched_blocks == 44
+    assert settings(window={"every": "7d"}, retrain={"holdout": "1d", "gate": {"shadow": True}}).retrain is not None

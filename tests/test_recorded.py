@@ -20,6 +20,7 @@ from retrue.recorded import (
     verdict_json,
 )
 from retrue.recorded_gate import gate_html, gate_json, gate_metrics
+from retrue.reports.gate import gate_markdown
 from retrue.results import (
     ColumnDrift,
     ColumnKind,
@@ -29,6 +30,7 @@ from retrue.results import (
     ExpectationOutcome,
     FailingInput,
     Finding,
+    GateCheck,
     GateResult,
     Interval,
     Measurements,
@@ -299,6 +301,27 @@ def test_a_gate_records_what_its_intervals_are_drawn_from() -> None:
     assert json.loads(json.dumps(gate_json(by_day, None)))["gate"]["blocks"] == 21
     assert "bootstrap of 21 blocks of 1d" in gate_html(by_day)
     assert "as if each were independent" in gate_html(GATE)
+
+
+def test_a_gate_records_what_else_a_challenger_was_held_to() -> None:
+    kept = GateCheck(name="size", what="model file in <MB>", value=1.5, limit=2.0)
+    unmeasured = GateCheck(name="latency", what="time", value=None, limit=2.0, refusal="latency cannot be compared")
+    held = GATE.held_to([kept, unmeasured])
+    metrics = gate_metrics(held)
+    assert metrics["gate.size"] == 1.5
+    assert "gate.latency" not in metrics
+    page = gate_html(held)
+    assert "<td>model file in &lt;MB&gt;<td>1.5<td>2<td>kept" in page
+    assert "<td>time<td>not measured<td>2<td>refuses" in page
+    assert "latency cannot be compared" in page
+    assert "| model file in &lt;MB&gt; | 1.5 | 2 |" in gate_markdown("refused", held)
+
+
+@pytest.mark.parametrize(
+    ("test", "words"), [("mcnemar", "McNemar's exact test"), ("sequence", "a confidence sequence of the blocks' gains")]
+)
+def test_a_gate_says_which_test_its_intervals_are_of(test: str, words: str) -> None:
+    assert words in gate_html(replace(GATE, test=test))
 
 
 def test_a_challenger_that_could_not_be_compared_is_recorded_without_numbers() -> None:

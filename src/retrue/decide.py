@@ -149,9 +149,12 @@ def _retraining(
     refusal = _unasked(case, retrain) if not asking else _refusal(case)
     if refusal:
         return None, refusal, None
-    hopeless = next((change for change in asking if change.incident.attempt >= retrain.max_attempts), None)
+    back = (
+        case.standing.rolled_back
+    )  # what it was promoted for came back with the version before: an attempt that failed
+    hopeless = next((change for change in asking if change.incident.attempt + back >= retrain.max_attempts), None)
     if hopeless:
-        tried = f"{hopeless.incident.attempt} of {retrain.max_attempts} attempts"
+        tried = f"{hopeless.incident.attempt + back} of {retrain.max_attempts} attempts"
         return None, f"No retraining: {tried} have not cured {hopeless.incident.check}; a person is needed.", hopeless
     cooling = _cooling(case, retrain)
     if cooling:

@@ -62,7 +62,8 @@ class Standing:
     ``past`` are the other windows, oldest first, before and after the verdict's. ``incidents`` are the unresolved ones and those of
     the verdict's fingerprints; ``muted`` maps a fingerprint to the end of its mute, ``muted_until_escalation`` have no such
     end. ``failures`` is about failure groups, whose incidents last longer than one window without them. ``attempts`` counts the retrainings
-    ever asked for by a fingerprint, ``last_as_of`` is the latest ``as_of`` of any.
+    ever asked for by a fingerprint, ``last_as_of`` is the latest ``as_of`` of any, or a later rollback by probation;
+    ``rolled_back`` counts the latest promotions in a row that ended so.
     """
 
     past: tuple[PastWindow, ...] = ()
@@ -74,6 +75,7 @@ class Standing:
     open_request: str | None = None
     last_as_of: datetime | None = None
     attempts: Mapping[str, int] = field(default_factory=dict)
+    rolled_back: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ def gate_html(gate: GateResult) -> str:
     return _PAGE.format(
         outcome="passed" if gate.passed else "refused",
         reasons=f"<ul>{refusals}</ul>" if refusals else "<p>It improves, and harms no slice more than allowed.</p>",
-        comparison=_comparison(gate),
+        comparison=_comparison(gate) + _checks(gate),
     )
 
 
@@ -44,8 +44,22 @@ def _metrics(gate: GateResult) -> Iterator[tuple[str, float]]:
         yield "gate.challenger", gate.challenger
     if gate.gain is not None:
         yield from _interval("gate.gain", gate.gain)
+    for check in gate.checks:
+        if check.value is not None:
+            yield f"gate.{check.name}", check.value
     for part in gate.slices:
         yield from _interval(encode_name(part.name, prefix=_SLICE), part.gain)
+
+
+def _checks(gate: GateResult) -> str:
+    if not gate.checks:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(each.what)}<td>{'not measured' if each.value is None else format(each.value, '.4g')}"
+        f"<td>{each.limit:g}<td>{'refuses' if each.refusal else 'kept'}"
+        for each in gate.checks
+    )
+    return f"<table><tr><th>beside the metric<th>found<th>allowed<th>{rows}</table>"
 
 
 def _interval(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
@@ -65,8 +79,17 @@ def _comparison(gate: GateResult) -> str:
     return (
         f"<p>{escape(gate.metric)} on the same rows: champion {gate.champion:.4f}, challenger {gate.challenger:.4f}.</p>"
         f"<table><tr><th>slice<th>rows<th>gain<th>{gate.gain.confidence:.0%} interval{rows}</table>"
-        f"<p>Intervals: bootstrap of {_drawn(gate)}, the same draws for both.</p>"
+        f"<p>{_tested(gate)}</p>"
     )
+
+
+def _tested(gate: GateResult) -> str:
+    if gate.test == "mcnemar":
+        return "Intervals: McNemar's exact test, every row independent of the others."
+    bootstrap = f"bootstrap of {_drawn(gate)}, the same draws for both"
+    if gate.test == "sequence":
+        return f"Interval of all rows: a confidence sequence of the blocks' gains, valid at every look. Slices: {bootstrap}."
+    return f"Intervals: {bootstrap}."
 
 
 def _drawn(gate: GateResult) -> str:

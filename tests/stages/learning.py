@@ -10,7 +10,8 @@ from typing import Any
 from retrue.adapters.registry_mlflow import Alias, MlflowRegistry
 from retrue.ledger import RetrainRequest
 from retrue.stages.introduce import introduce
-from retrue.stages.retrain import Retrained, request_for, retrain_model
+from retrue.stages.promotion import Retrained
+from retrue.stages.retrain import request_for, retrain_model
 from retrue.stages.training import LabelledRows
 from tests.stages.project import (
     FEATURES,

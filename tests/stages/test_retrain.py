@@ -18,7 +18,8 @@ from retrue.adapters.servers import Server
 from retrue.baselines import baseline_versions, read_baseline
 from retrue.errors import ConfigError, DigestMismatchError, FencedError, LedgerError, ModelError
 from retrue.stages.introduce import introduce
-from retrue.stages.retrain import Retrained, request_for, retrain_model
+from retrue.stages.promotion import Retrained
+from retrue.stages.retrain import request_for, retrain_model
 from tests.cli.run import run, run_json
 from tests.sources.logs import Row
 from tests.stages.learning import (

@@ -22,7 +22,7 @@ def retrain(
     project: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Train a challenger and let the gate decide whether it serves. Exit 0 promoted, 1 refused."""
+    """Train a challenger and let the gate decide whether it serves. Exit 0 promoted, 1 refused, 2 later windows decide."""
     from retrue.stages.retrain import request_for, retrain_model
     from retrue.workspace import open_workspace
 
@@ -43,7 +43,7 @@ def rollback(
 ) -> None:
     """Make the version serve again that served before the champion."""
     from retrue.stages.monitor import carry_out
-    from retrue.stages.retrain import receivers
+    from retrue.stages.promotion import receivers
     from retrue.workspace import open_workspace
 
     with refusals(as_json=as_json), open_workspace(project) as workspace:

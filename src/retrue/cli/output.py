@@ -25,6 +25,7 @@ EXIT_CODES = {
     "inconclusive": CANNOT,
     "promoted": HEALTHY,
     "refused": BREACHED,
+    "watching": CANNOT,
 }
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -136,6 +137,7 @@ _STYLES: Mapping[str, str] = {
     "breached": "red",
     "critical": "red",
     "refused": "yellow",
+    "watching": "yellow",
     "inconclusive": "yellow",
     "warning": "yellow",
 }

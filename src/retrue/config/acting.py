@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from retrue.config.base import Duration, Number, Settings, function_name
+from retrue.config.base import Duration, Number, Positive, Settings, Share, function_name
 from retrue.times import duration_text, parse_duration
 
 GATE_BLOCKS_MIN = 10  # fewer say too little of how much blocks differ
@@ -37,6 +37,11 @@ class GateSettings(Settings):
     share its conditions; drawn one by one they pass for more evidence than they are, and a challenger that was lucky on some
     days is promoted. Blocks should be longer than what their rows share. A gate needs 10 of them; it is refused below that,
     and a slice that occurs in fewer is left out.
+
+    ``test: mcnemar`` counts rows one by one, for accuracy where rows are independent of each other. ``watch`` looks again as
+    windows come in, for ``watch_for`` after the first look, with an interval that is valid at every look. ``shadow`` judges
+    once, by the ``shadow_windows`` windows after the training. ``probation`` is how many windows a promoted version is
+    compared with the one before it; 0 for none. Limits that are None are not judged.
     """
 
     min_gain: Number = 0.0
@@ -47,6 +52,36 @@ class GateSettings(Settings):
     slices: tuple[str, ...] = ()
     max_slice_loss: Annotated[float, Field(ge=0)] = 0.02
     min_slice_rows: int = Field(default=500, ge=10)
+    test: Literal["bootstrap", "mcnemar"] = "bootstrap"
+    max_latency_ratio: Positive | None = None
+    max_size_ratio: Positive | None = None
+    max_size_mb: Positive | None = None
+    max_calibration_error: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_equal_share: Share = 0.005
+    watch: bool = False
+    watch_for: Duration = timedelta(days=60)
+    shadow: bool = False
+    shadow_windows: int = Field(default=2, ge=1)
+    probation: int = Field(default=4, ge=0)
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        if self.test == "mcnemar":
+            if self.resample != "rows":
+                raise ValueError(
+                    "test mcnemar counts rows one by one: write resample: rows too, or keep test: bootstrap"
+                )
+            if self.min_gain != 0:
+                raise ValueError(
+                    "test mcnemar asks whether there is any gain: min_gain must be 0, or keep test: bootstrap"
+                )
+        if self.watch and self.resample == "rows":
+            raise ValueError("watch compares blocks of time: write resample as a time such as 1d")
+        if self.watch and self.shadow:
+            raise ValueError("watch and shadow are two ways to use later windows: choose one")
+        if self.watch and not self.watch_for:
+            raise ValueError("watch_for must be longer than nothing")
+        return self
 
 
 class RetrainSettings(Settings):
@@ -77,12 +112,24 @@ class RetrainSettings(Settings):
     @model_validator(mode="after")
     def _holds_enough_blocks(self) -> Self:
         block = self.gate.resample
+        if self.gate.shadow:
+            return self
         if block != "rows" and self.holdout < GATE_BLOCKS_MIN * block:
             raise ValueError(
                 f"holdout {duration_text(self.holdout)} holds fewer than the {GATE_BLOCKS_MIN} blocks of"
                 f" {duration_text(block)} that the gate needs: lengthen it or set gate.resample"
             )
         return self
+
+    @property
+    def watched_blocks(self) -> int:
+        """How many blocks the interval of ``watch`` is narrowest for: those of the first look and of half the time after it."""
+        block = self.gate.resample
+        return (
+            GATE_BLOCKS_MIN
+            if block == "rows"
+            else max(GATE_BLOCKS_MIN, (self.holdout + self.gate.watch_for / 2) // block)
+        )
 
 
 class NotifySettings(Settings):

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from retrue.config.acting import NotifySettings, RetrainSettings
+from retrue.config.acting import GATE_BLOCKS_MIN, NotifySettings, RetrainSettings
 from retrue.config.alarms import AlarmSettings
 from retrue.config.base import Settings, function_name, nearest
 from retrue.config.judging import DriftSettings, PerformanceSettings, QualitySettings
@@ -19,6 +19,7 @@ from retrue.config.sources import ColumnSettings, LabelSettings, LogSettings, Wi
 from retrue.config.system import SystemSettings, TrafficSettings
 from retrue.errors import ConfigError
 from retrue.metrics import METRICS, greater_is_better
+from retrue.times import duration_text
 from retrue.windows import check_name
 
 _NOT_JUDGING = {"alarms", "notify", "retrain", "logs", "labels", "expectations", "serve", "privacy"}
@@ -79,6 +80,22 @@ class ModelSettings(Settings):
         if getattr(self.performance, wrong) is not None:
             raise ValueError(
                 f"performance.{wrong} would flag good values of {self.metric}: use {'min' if wrong == 'max' else 'max'}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gate_fits(self) -> Self:
+        if self.retrain is None:
+            return self
+        gate, every = self.retrain.gate, self.window.every
+        if gate.test == "mcnemar" and self.metric != "accuracy":
+            raise ValueError(f"retrain.gate.test mcnemar compares accuracy, not {self.metric}: keep bootstrap")
+        if gate.max_calibration_error is not None and self.task != "binary":
+            raise ValueError("retrain.gate.max_calibration_error is for binary models, whose score is a probability")
+        if gate.shadow and gate.resample != "rows" and gate.shadow_windows * every < GATE_BLOCKS_MIN * gate.resample:
+            raise ValueError(
+                f"retrain.gate.shadow_windows {gate.shadow_windows} of {duration_text(every)} hold fewer than the"
+                f" {GATE_BLOCKS_MIN} blocks of {duration_text(gate.resample)} that the gate needs"
             )
         return self
 

@@ -19,7 +19,7 @@ from retrue.ledger.incidents import load_incidents, load_mutes, save_changes
 from retrue.ledger.models import champion_of
 from retrue.ledger.outbox import add_effects
 from retrue.ledger.past import load_past
-from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flight, last_as_of
+from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flight, last_as_of, rolled_back
 from retrue.ledger.schema import findings, metrics, revisions, windows
 from retrue.ledger.values import DECISION, VERDICT, to_json
 from retrue.results import Decision, Effect, Verdict
@@ -124,6 +124,7 @@ def standing_of(
         open_request=in_flight(connection, model),
         last_as_of=last_as_of(connection, model),
         attempts=attempts(connection, model),
+        rolled_back=rolled_back(connection, model),
     )
 
 

@@ -24,6 +24,7 @@ from retrue.ledger.incidents import Incidents
 from retrue.ledger.models import Models
 from retrue.ledger.newest import newest_revisions
 from retrue.ledger.outbox import Outbox
+from retrue.ledger.probations import Probations
 from retrue.ledger.purges import Purges
 from retrue.ledger.requests import RetrainRequests
 from retrue.ledger.schema import metrics, revisions, windows
@@ -47,6 +48,7 @@ class Ledger:
         self.outbox = Outbox(store)
         self.requests = RetrainRequests(store)
         self.models = Models(store)
+        self.probations = Probations(store)
         self.digests = Digests(store)
         self.complaints = Complaints(store)
         self.purges = Purges(store)

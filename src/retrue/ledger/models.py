@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from retrue.errors import DigestMismatchError, FencedError, ModelError
 from retrue.ledger.outbox import add_effects, notices
+from retrue.ledger.probations import ProbationEnd, close_probation, end_probations, open_probation
 from retrue.ledger.requests import check_claim, close_row, request_row
 from retrue.ledger.schema import baselines, models, promotions, versions
 from retrue.ledger.store import Store
@@ -80,6 +81,7 @@ class Models:
         token: int = 0,
         gate: Mapping[str, object] | None = None,
         actor: str = "retrue",
+        probation_from: datetime | None = None,
         notify: Sequence[str] = (),
         now: datetime,
     ) -> Promotion:
@@ -97,6 +99,7 @@ class Models:
             token: From the request's claim.
             gate: The gate's result, for the record.
             actor: Who promotes.
+            probation_from: From when on rows tell whether it is worse than the champion before; None for no probation.
             notify: Receivers of a message about it.
             now: The time of it.
 
@@ -120,16 +123,41 @@ class Models:
                 "request_id": request,
                 "gate": dict(gate or {}),
             }
-            return _record(connection, model, version, expected_champion, row, notify, now)
+            promotion = _record(connection, model, version, expected_champion, row, notify, now)
+            end_probations(connection, model, f"version {version} was promoted", now)
+            if probation_from is not None and expected_champion is not None:
+                open_probation(connection, promotion.id, model, (version, expected_champion), probation_from)
+            return promotion
 
-    def rollback(self, model: str, *, reason: str, by: str, notify: Sequence[str] = (), now: datetime) -> Promotion:
+    def rollback(
+        self,
+        model: str,
+        *,
+        reason: str,
+        by: str,
+        notify: Sequence[str] = (),
+        probation: ProbationEnd | None = None,
+        now: datetime,
+    ) -> Promotion:
         """Make the version champion again that served before the champion was promoted; again goes one further back.
+
+        Args:
+            model: The model.
+            reason: One sentence.
+            by: Who goes back.
+            notify: Receivers of a message about it.
+            probation: The probation that this ends, which must be open and the champion's; None for a person's order.
+            now: The time of it.
 
         Raises:
             ModelError: There is none before it.
+            FencedError: The probation has ended meanwhile; nothing was written.
         """
         with self._store.write(model) as connection:
             champion = champion_of(connection, model)
+            if probation is not None:
+                close_probation(connection, probation, now)
+            end_probations(connection, model, f"rolled back by {by}", now)
             previous = _previous(connection, model, champion)
             if champion is None or previous is None:
                 raise ModelError(f"{model} has no version to go back to from {champion or 'nothing'}")

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Literal
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from retrue.decide import request_id
 from retrue.errors import FencedError, LedgerError
 from retrue.ledger.outbox import add_effects, notices
-from retrue.ledger.schema import requests
+from retrue.ledger.schema import probations, requests, trials
 from retrue.ledger.store import Store
-from retrue.ledger.values import CAUSE, RetrainRequest, to_json
-from retrue.results import RetrainCause
+from retrue.ledger.values import CAUSE, Look, RetrainRequest, Trial, to_json
+from retrue.results import Effect, RetrainCause
 
-IN_FLIGHT = ("open", "claimed")
+IN_FLIGHT = ("open", "claimed", "watching")
 UNCLAIMED_FOR = timedelta(days=8)  # a day longer than the outbox tries to start the flow
 CLAIM_SECONDS = 6 * 3600
+_LOST = {
+    "claimed": "its flow run did not end in time",
+    "open": "no flow run started it",
+    "watching": "no flow run looked at its challenger again",
+}
+_TRIAL = ("request_id", "kind", "version", "champion", "rows_from", "fresh_from", "ends_at")
+_LOOK = TypeAdapter(Look)
 
 
 class RetrainRequests:
@@ -101,6 +111,55 @@ class RetrainRequests:
                 add_effects(connection, row.model, notices(row.model, request, notify, subject, reason), now)
             return _read(request_row(connection, request))
 
+    def trial(self, request: str) -> Trial | None:
+        """Return the challenger that waits for later windows to answer a request, None where none was trained yet."""
+        with self._store.read() as connection:
+            return trial_of(connection, request)
+
+    def watching(self, model: str) -> Trial | None:
+        """Return the challenger of a model that waits for later windows, None where none waits or a flow run looks at it now."""
+        wanted = select(requests.c.id).where(requests.c.model == model, requests.c.state == "watching")
+        with self._store.read() as connection:
+            request = connection.execute(wanted).scalar()
+            return None if request is None else trial_of(connection, request)
+
+    def watch(self, trial: Trial, *, token: int, look: Look | None, patience: timedelta, now: datetime) -> None:
+        """Let a request wait for later windows, with what this look came to; one that has this look changes nothing.
+
+        Args:
+            trial: As it is to be known from now on; its ``looks`` are those before.
+            token: From the claim.
+            look: None where there was none, as before the first.
+            patience: How long to wait for the next before the request is given up.
+            now: The time of it.
+
+        Raises:
+            FencedError: The token is not the latest, or the request has ended.
+        """
+        with self._store.write(_model_of(trial.request_id)) as connection:
+            row = request_row(connection, trial.request_id)
+            check_claim(row, token)
+            looks = [to_json(_LOOK, each) for each in (*trial.looks, *([look] if look else []))]
+            facts = {name: getattr(trial, name) for name in _TRIAL}
+            if trial_of(connection, trial.request_id) is None:
+                connection.execute(insert(trials).values(model=row.model, looks=looks, **facts))
+            else:
+                mine = trials.c.request_id == trial.request_id
+                connection.execute(update(trials).where(mine).values(looks=looks))
+            waiting = {"state": "watching", "stale_at": now + patience}
+            connection.execute(update(requests).where(requests.c.id == trial.request_id).values(waiting))
+
+    def ask_look(self, request: str, end: datetime, now: datetime) -> None:
+        """Ask a flow run to look again at a watching request, by the rows up to ``end``; asking twice is asking once."""
+        with self._store.write(_model_of(request)) as connection:
+            row = request_row(connection, request)
+            if row.state != "watching":
+                return
+            cause = CAUSE.validate_python(row.cause)
+            facts = {**asdict(cause), "as_of": end.isoformat(), "request_id": request}
+            key = f"retrain:{request}:{end.isoformat()}"
+            add_effects(connection, row.model, [Effect(kind="retrain", dedup_key=key, payload=facts)], now)
+
     def cancel(self, request: str, *, by: str, reason: str, now: datetime) -> RetrainRequest:
         """Close a request in flight by a person's order, whoever works on it: that flow run can then promote nothing.
 
@@ -130,10 +189,23 @@ def attempts(connection: Connection, model: str) -> dict[str, int]:
 
 
 def last_as_of(connection: Connection, model: str) -> datetime | None:
-    """Return the latest ``as_of`` of a model's requests; one that failed trained nothing and starts no cool-down."""
+    """Return from when on a cool-down counts: the latest ``as_of`` of a model's requests, or a rollback by probation since.
+
+    A request that failed trained nothing and starts none.
+    """
     counted = select(func.max(requests.c.as_of)).where(requests.c.model == model, requests.c.state != "failed")
-    latest: datetime | None = connection.execute(counted).scalar()
-    return latest
+    back = select(func.max(probations.c.ended_as_of)).where(
+        probations.c.model == model, probations.c.state == "rolled-back"
+    )
+    times: list[datetime] = [at for at in (connection.execute(each).scalar() for each in (counted, back)) if at]
+    return max(times, default=None)
+
+
+def rolled_back(connection: Connection, model: str) -> int:
+    """Return how many promotions in a row ended in a rollback by probation, up to the last one that was kept."""
+    newest = select(probations.c.state).where(probations.c.model == model, probations.c.state != "open")
+    states = connection.execute(newest.order_by(probations.c.promotion_id.desc())).scalars()
+    return sum(1 for _ in takewhile(lambda state: state == "rolled-back", states))
 
 
 def add_request(connection: Connection, cause: RetrainCause, revision: int | None, now: datetime) -> None:
@@ -158,8 +230,24 @@ def abandon_stale(connection: Connection, model: str, now: datetime) -> None:
     """Fail a request that nobody claimed, or whose flow run died: it would hold back every later one."""
     stale = (requests.c.model == model, requests.c.state.in_(IN_FLIGHT), requests.c.stale_at <= now)
     for row in connection.execute(select(requests).where(*stale)).all():
-        lost = "its flow run did not end in time" if row.state == "claimed" else "no flow run started it"
+        if row.state == "claimed" and trial_of(connection, row.id) is not None:
+            again = {
+                "state": "watching",
+                "stale_at": now + UNCLAIMED_FOR,
+            }  # the challenger is there: another run may look
+            connection.execute(update(requests).where(requests.c.id == row.id).values(again))
+            continue
+        lost = _LOST[row.state]
         close_row(connection, row.id, "failed", f"abandoned: {lost}", now)
+
+
+def trial_of(connection: Connection, request: str) -> Trial | None:
+    """Return the challenger that waits for later windows to answer a request."""
+    row = connection.execute(select(trials).where(trials.c.request_id == request)).first()
+    if row is None:
+        return None
+    facts = {name: getattr(row, name) for name in _TRIAL}
+    return Trial(**facts, looks=tuple(_LOOK.validate_python(each) for each in row.looks))
 
 
 def close_row(connection: Connection, request: str, state: str, reason: str, now: datetime) -> None:

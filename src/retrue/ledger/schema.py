@@ -28,9 +28,9 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"  # the newest migration
+HEAD = "0005"  # the newest migration
 VERSION_TABLE = "retrue_version"
-IN_FLIGHT = text("state IN ('open', 'claimed')")
+IN_FLIGHT = text("state IN ('open', 'claimed', 'watching')")
 UNRESOLVED = text("resolved_at IS NULL")
 
 
@@ -284,6 +284,36 @@ promotions = Table(
     Column("request_id", String(128), ForeignKey("retrue_requests.id"), unique=True),
     Column("gate", JSON, nullable=False),
     Column("promoted_at", UtcTime, nullable=False),
+)
+
+trials = Table(
+    "retrue_trials",
+    metadata,
+    Column("request_id", String(128), ForeignKey("retrue_requests.id"), primary_key=True),
+    _model(),
+    Column("kind", String(16), nullable=False),
+    Column("version", SafeText, nullable=False),
+    Column("champion", SafeText, nullable=False),
+    Column("rows_from", UtcTime, nullable=False),
+    Column("fresh_from", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("looks", JSON, nullable=False),
+)
+
+probations = Table(
+    "retrue_probations",
+    metadata,
+    Column("promotion_id", Integer, ForeignKey("retrue_promotions.id"), primary_key=True),
+    _model(),
+    Column("version", SafeText, nullable=False),
+    Column("previous", SafeText, nullable=False),
+    Column("rows_from", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("looks", JSON, nullable=False),
+    Column("ended_as_of", UtcTime),  # on the clock of the data
+    Column("closed_at", UtcTime),
+    Index("ix_retrue_probations_model_state", "model", "state"),
 )
 
 outbox = Table(

@@ -108,7 +108,9 @@ class IncidentStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRequest:
-    """A retraining that was asked for. ``state`` is open, claimed, promoted, refused or failed.
+    """A retraining that was asked for. ``state`` is open, claimed, watching, promoted, refused or failed.
+
+    A watching one has a challenger that waits for later windows; a flow run claims it again for each look.
 
     ``token`` belongs to the latest claim: an older flow run of the same request can write nothing any more.
     """
@@ -120,6 +122,50 @@ class RetrainRequest:
     reason: str
     opened_at: datetime
     closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at two versions: the rows up to ``end``, and what came of it."""
+
+    end: datetime
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A challenger that waits for later windows. ``kind`` is watch or shadow.
+
+    It is judged by rows from ``rows_from``; those from ``fresh_from`` on came after its training was asked for. At ``ends_at``, on
+    the clock of the data, there is a last look.
+    """
+
+    request_id: str
+    kind: str
+    version: str
+    champion: str
+    rows_from: datetime
+    fresh_from: datetime
+    ends_at: datetime
+    looks: tuple[Look, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probation:
+    """A promoted version beside the one before it, on rows from ``rows_from``.
+
+    ``state`` is open, kept, rolled-back, inconclusive, or ended where the champion changed otherwise.
+    """
+
+    promotion_id: int
+    model: str
+    version: str
+    previous: str
+    rows_from: datetime
+    state: str
+    reason: str
+    looks: tuple[Look, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,13 @@ def _table(gate: GateResult) -> Iterator[str]:
         yield f"| all later rows | {gate.rows} | {_shown(gate.gain)} {gate.metric} |"
     for each in gate.slices:
         yield f"| {escape_markdown(each.name)} | {each.rows} | {_shown(each.gain)} |"
+    if gate.checks:
+        yield ""
+        yield "| beside the metric | found | allowed |"
+        yield "|---|---:|---:|"
+        for check in gate.checks:
+            found = "not measured" if check.value is None else f"{check.value:.4g}"
+            yield f"| {escape_markdown(check.what)} | {found} | {check.limit:g} |"
 
 
 def _shown(gain: Interval) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,12 +20,35 @@ class SliceComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateCheck:
+    """Something beside the metric that a challenger is held to, such as latency; ``refusal`` is empty where it keeps it.
+
+    ``champion`` is None where only the challenger is measured; ``value`` is what ``limit`` bounds, in the words of ``what``.
+    """
+
+    name: str
+    what: str
+    value: float | None
+    limit: float
+    champion: float | None = None
+    challenger: float | None = None
+    refusal: str = ""
+
+    def __post_init__(self) -> None:
+        refuse_nan(f"check {self.name}", value=self.value, champion=self.champion, challenger=self.challenger)
+        if self.value is None and not self.refusal:
+            raise ValueError(f"a check that could not be made is refused, with a reason: {self.name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
     """Whether a challenger may serve: the paired gain on the same rows, slice by slice, and the refusals, if any.
 
     ``champion``, ``challenger`` and ``gain`` are None where the two could not be compared; there is a refusal then.
     ``resample`` is what the intervals are drawn from: ``rows``, or the length of the blocks of time that were drawn whole, such
-    as ``1d``. ``blocks`` counts those; it is None with ``rows``, and where the two could not be compared.
+    as ``1d``. ``blocks`` counts those; it is None with ``rows``, and where the two could not be compared. ``test`` is bootstrap,
+    mcnemar, or sequence where the challenger is watched; ``undecided`` then tells that later rows may yet show it to be better.
+    ``checks`` are those beside the metric.
     """
 
     metric: str
@@ -37,6 +60,9 @@ class GateResult:
     refusals: tuple[str, ...]
     resample: str = "rows"
     blocks: int | None = None
+    test: str = "bootstrap"
+    undecided: bool = False
+    checks: tuple[GateCheck, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_nan("gate", champion=self.champion, challenger=self.challenger)
@@ -46,6 +72,17 @@ class GateResult:
     @property
     def passed(self) -> bool:
         return not self.refusals
+
+    def held_to(self, checks: Iterable[GateCheck]) -> GateResult:
+        """Return the result with further checks; one that is not kept refuses, whatever later rows may show."""
+        checks = tuple(checks)
+        broken = tuple(each.refusal for each in checks if each.refusal)
+        return replace(
+            self,
+            refusals=(*self.refusals, *broken),
+            undecided=self.undecided and not broken,
+            checks=(*self.checks, *checks),
+        )
 
 
 class Change(StrEnum):

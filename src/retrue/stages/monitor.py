@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from retrue.delivery import DeliveryReport, deliver
-from retrue.errors import ConfigError
+from retrue.errors import ConfigError, RetrueError
 from retrue.failures.stories import FailureStory, measured_failures
 from retrue.judge import judge
 from retrue.ledger import Revision
@@ -26,7 +26,9 @@ from retrue.reports.summary import render_summary
 from retrue.results import HistoryPoint, Measurements, Verdict
 from retrue.stages.compact import compact
 from retrue.stages.hindsight import HISTORY_WINDOWS, look_back
+from retrue.stages.looks import ask_for_look
 from retrue.stages.measure import OpenWindow, measure, open_window
+from retrue.stages.probation import watch_champion
 from retrue.stages.steps import Step, directly
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -98,12 +100,24 @@ def monitor_window(workspace: Workspace, window: Window, *, step: Step = directl
         revision = workspace.ledger.find(opened.key)
         if revision is None:
             revision = _judge(workspace, opened, token, step=step, flow_run_url=flow_run_url)
+    ledger = workspace.ledger
+    if ledger.probations.open_of(window.model) or ledger.requests.watching(window.model):
+        step("compare versions", lambda: _compare_versions(workspace, window.model))
     delivery = step("deliver", lambda: carry_out(workspace))
     return Judged(
         revision=replace(workspace.ledger.revision(revision.id), new=revision.new),
         report_dir=workspace.project.path(revision.report_dir),
         delivery=delivery,
     )
+
+
+def _compare_versions(workspace: Workspace, model: str) -> None:
+    """Look at a version on probation, and ask for a look at a challenger that waits: the verdict stands whatever becomes of it."""
+    try:
+        watch_champion(workspace, model)
+        ask_for_look(workspace, model)
+    except RetrueError as error:
+        log.warning("%s: the versions could not be compared, the next run tries again: %s", model, error)
 
 
 def carry_out(workspace: Workspace) -> DeliveryReport:

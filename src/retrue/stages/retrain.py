@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
-from retrue.baselines import baseline_versions
-from retrue.config import ModelSettings
-from retrue.errors import ConfigError, FencedError, RetrueError
-from retrue.ledger import RetrainRequest
-from retrue.results import Baseline, GateResult, RetrainCause
-from retrue.stages.contest import Contest, assemble, champion_loader, compare
-from retrue.stages.freeze import freeze, log_baseline
+from retrue.config import ModelSettings, RetrainSettings
+from retrue.errors import ConfigError, DeliveryError, FencedError, ModelError, RetrueError
+from retrue.ledger import UNCLAIMED_FOR, Look, RetrainRequest, Trial
+from retrue.results import GateResult, RetrainCause
+from retrue.stages.contest import Contest, assemble, champion_loader, compare, labelled_rows, load_version
+from retrue.stages.looks import look_end
+from retrue.stages.maturity import matured_windows
 from retrue.stages.monitor import carry_out
+from retrue.stages.promotion import Answered, Retrained, close, crown, refuse, register
 from retrue.stages.steps import Step, directly
-from retrue.stages.training import Train, predict, predict_out_of_fold, train_function, with_predictions
+from retrue.stages.training import train_function
+from retrue.windows import Window
 from retrue.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retrained:
-    """How a retraining ended: ``state`` is promoted or refused; ``version`` is the challenger's."""
-
-    state: str
-    version: str
-    reason: str
-    gate: GateResult | None
-    request_id: str
-    mlflow_run_id: str = ""
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What a program wants to know of it, as `--json` prints it and a flow run returns it."""
-        gain = self.gate.gain if self.gate else None
-        return {
-            "state": self.state,
-            "version": self.version,
-            "reason": self.reason,
-            "request_id": self.request_id,
-            "mlflow_run_id": self.mlflow_run_id,
-            "gain": [gain.value, gain.low, gain.high] if gain else None,
-        }
 
 
 def request_for(workspace: Workspace, model: str, cause: str) -> str:
@@ -80,6 +51,7 @@ def request_for(workspace: Workspace, model: str, cause: str) -> str:
 def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directly) -> Retrained:
     """Answer a retraining request: train a challenger on what was known then, and let the gate decide.
 
+    Where the gate watches or has a shadow, the challenger waits for later windows; answering the request again looks at it again.
     A run that died can be started again: what it registered is found and used.
 
     Raises:
@@ -87,36 +59,38 @@ def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directl
         RetrueError: It cannot be trained at all; the request is closed as failed.
     """
     request = workspace.ledger.requests.claim(request_id, workspace.now())
+    trial = workspace.ledger.requests.trial(request_id)
     try:
-        return _answer(workspace, request, step)
+        return _answer(workspace, request, step) if trial is None else _look(workspace, request, trial, step)
     except FencedError:
         raise
+    except DeliveryError as error:
+        if trial is None:
+            close(workspace, request, "failed", str(error))
+        else:
+            _wait(workspace, request, trial, None)
+        raise
     except RetrueError as error:
-        _close(workspace, request, "failed", str(error))
+        close(workspace, request, "failed", str(error))
         raise
     except Exception as error:
-        _close(workspace, request, "failed", f"it broke off: {type(error).__name__}")
+        close(workspace, request, "failed", f"it broke off: {type(error).__name__}")
         raise
     finally:
         step("deliver", lambda: carry_out(workspace))
 
 
 def _answer(workspace: Workspace, request: RetrainRequest, step: Step) -> Retrained:
-    settings = workspace.project.model(request.cause.model)
-    if settings.retrain is None:
-        raise ConfigError(
-            "is not configured",
-            file=workspace.project.root / "retrue.yaml",
-            key=f"models.{request.cause.model}.retrain",
-        )
-    retrain = settings.retrain
+    settings, retrain = _settings(workspace, request)
     contest = step("assemble", lambda: assemble(workspace, settings, retrain, request.cause))
     train = train_function(
         workspace.project, settings, champion_loader(workspace, retrain, contest, request.cause.model)
     )
     started_at = workspace.now()
     estimator = step("train", lambda: train(contest.training.inputs, contest.training.labels))
-    gate = step("gate", lambda: compare(workspace, settings, retrain, contest, estimator, request.cause.model))
+    gate = None
+    if not retrain.gate.shadow:
+        gate = step("gate", lambda: compare(workspace, settings, retrain, contest, estimator, request.cause.model))
     training = TrainingRecord(
         key=request.id,
         started_at=started_at,
@@ -125,123 +99,131 @@ def _answer(workspace: Workspace, request: RetrainRequest, step: Step) -> Retrai
         cause=request.cause,
         trusted_types=retrain.trusted_types,
     )
-    registered = step("register", lambda: _register(workspace, request.cause, estimator, training, contest, gate))
-    if not gate.passed:
-        reason = f"version {registered.version} refused: {'; '.join((*gate.refusals, *filter(None, [contest.note])))}"
-        _close(workspace, request, "refused", reason)
-        return Retrained(
-            state="refused",
-            version=registered.version,
-            reason=reason,
-            gate=gate,
-            request_id=request.id,
-            mlflow_run_id=registered.run_id,
+    registered = step("register", lambda: register(workspace, request.cause, estimator, training, contest, gate))
+    answered = Answered(settings=settings, request=request, contest=contest, registered=registered, train=train)
+    if gate is not None and gate.passed:
+        return crown(workspace, answered, estimator, gate, step)
+    if gate is not None and not gate.undecided:
+        return refuse(workspace, answered, gate, "; ".join(gate.refusals))
+    return _start_trial(workspace, retrain, answered, gate)
+
+
+def _settings(workspace: Workspace, request: RetrainRequest) -> tuple[ModelSettings, RetrainSettings]:
+    settings = workspace.project.model(request.cause.model)
+    if settings.retrain is None:
+        raise ConfigError(
+            "is not configured",
+            file=workspace.project.root / "retrue.yaml",
+            key=f"models.{request.cause.model}.retrain",
         )
-    step("freeze", lambda: _freeze(workspace, settings, contest, estimator, train, registered))
-    return step("promote", lambda: _promote(workspace, settings, request, contest, registered, gate))
+    return settings, settings.retrain
 
 
-def _register(
-    workspace: Workspace,
-    cause: RetrainCause,
-    estimator: Any,
-    training: TrainingRecord,
-    contest: Contest,
-    gate: GateResult,
-) -> RegisteredVersion:
-    registry = MlflowRegistry(workspace.mlflow)
-    registered = registry.register_model(
-        cause.model,
-        estimator,
-        training=training,
-        example=contest.later.inputs.head(5),
-        taken=versions_from_elsewhere(workspace, cause.model),
-    )
-    registry.record_retraining(registered.run_id, gate, cause=cause)
-    registry.move_alias(cause.model, "challenger", registered.version)
-    workspace.ledger.models.register_version(
-        cause.model,
-        registered.version,
-        sha256=registered.sha256,
-        kind="skops",
-        run_id=registered.run_id,
-        now=workspace.now(),
-    )
-    return registered
+# ---------------------------------------------------------------- later windows decide
 
 
-def versions_from_elsewhere(workspace: Workspace, model: str) -> frozenset[str]:
-    """Return the versions that have a baseline and are not of our registry: their numbers are taken."""
-    ours = workspace.ledger.models.registered(model)
-    return frozenset(baseline_versions(workspace.project.baselines, model)) - ours
-
-
-def _freeze(
-    workspace: Workspace,
-    settings: ModelSettings,
-    contest: Contest,
-    estimator: Any,
-    train: Train,
-    registered: RegisteredVersion,
-) -> Baseline:
-    """Freeze the challenger's baseline: its training rows predicted out of fold, and the later rows by itself."""
-    import pandas as pd
-
-    learned = predict_out_of_fold(train, contest.training, settings)
-    judged = with_predictions(contest.later.frame, predict(estimator, contest.later.inputs, settings))
-    columns = [name for name in learned.columns if name in judged.columns]
-    frame = pd.concat([learned[columns], judged[columns]], ignore_index=True)
-    source = f"training of version {registered.version}, out of fold, and its gate"
-    baseline = freeze(workspace, registered.model, registered.version, frame, contest.training.features, source=source)
-    log_baseline(workspace, registered)
-    return baseline
-
-
-def _promote(
-    workspace: Workspace,
-    settings: ModelSettings,
-    request: RetrainRequest,
-    contest: Contest,
-    registered: RegisteredVersion,
-    gate: GateResult,
+def _start_trial(
+    workspace: Workspace, retrain: RetrainSettings, answered: Answered, gate: GateResult | None
 ) -> Retrained:
-    reason = f"version {registered.version} promoted: {_shown(gate)} on the same {gate.rows} later rows"
-    reason += f"; {contest.note}" if contest.note else ""
-    workspace.ledger.models.promote(
-        request.cause.model,
-        registered.version,
-        expected_champion=contest.champion,
-        reason=reason,
-        request=request.id,
-        token=request.token,
-        gate=asdict(gate),
-        notify=receivers(settings),
-        now=workspace.now(),
+    contest = answered.contest
+    every = answered.settings.window.every
+    lasts = retrain.gate.shadow_windows * every if gate is None else retrain.gate.watch_for
+    trial = Trial(
+        request_id=answered.request.id,
+        kind="shadow" if gate is None else "watch",
+        version=answered.version,
+        champion=contest.champion,
+        rows_from=contest.later_from,
+        fresh_from=contest.end,
+        ends_at=contest.end + lasts,
     )
+    what = f"its shadow of {retrain.gate.shadow_windows} windows" if gate is None else "; ".join(gate.refusals)
+    reason = f"version {answered.version} waits for later windows, up to {trial.ends_at:%Y-%m-%d %H:%M} UTC: {what}"
+    look = None if gate is None else Look(end=contest.end, outcome="undecided", reason=reason)
+    _wait(workspace, answered.request, trial, look)
+    return answered.ended("watching", reason, gate)
+
+
+def _wait(workspace: Workspace, request: RetrainRequest, trial: Trial, look: Look | None) -> None:
+    """Let a request wait: as long as its windows last, their labels may take, and a flow run may be late."""
+    settings = workspace.project.model(request.cause.model)
+    horizon = settings.labels.horizon if settings.labels else timedelta(0)
+    patience = (trial.ends_at - trial.fresh_from) + horizon + settings.window.every + UNCLAIMED_FOR
+    workspace.ledger.requests.watch(trial, token=request.token, look=look, patience=patience, now=workspace.now())
+
+
+def _look(workspace: Workspace, request: RetrainRequest, trial: Trial, step: Step) -> Retrained:
+    """Judge a challenger that waits by all its windows that have matured; at the end of its time it is refused."""
+    settings, retrain = _settings(workspace, request)
+    retrain = _as_begun(retrain, trial)
+    model = request.cause.model
+    matured = matured_windows(workspace, settings, model, trial.fresh_from)
+    end = look_end(trial, matured)
+    registered = _known(workspace, model, trial.version)
+    if matured is None or end is None:
+        _wait(workspace, request, trial, None)
+        reason = f"version {trial.version} waits for later windows: none has its labels yet that was not looked at"
+        return _watching(request, registered, reason, None)
+    contest = step("assemble", lambda: _contest_of(workspace, settings, retrain, request, trial, end, matured.as_of))
+    train = train_function(workspace.project, settings, champion_loader(workspace, retrain, contest, model))
+    estimator = load_version(workspace, retrain, model, trial.version)
+    gate = step("gate", lambda: compare(workspace, settings, retrain, contest, estimator, model))
+    MlflowRegistry(workspace.mlflow).record_retraining(registered.run_id, gate, cause=request.cause)
+    answered = Answered(settings=settings, request=request, contest=contest, registered=registered, train=train)
+    if gate.passed:
+        return crown(workspace, answered, estimator, gate, step)
+    if not gate.undecided or end >= trial.ends_at:
+        late = f"not shown to be better by {trial.ends_at:%Y-%m-%d %H:%M} UTC: " if gate.undecided else ""
+        return refuse(workspace, answered, gate, late + "; ".join(gate.refusals))
+    reason = f"version {trial.version} waits for later windows: {'; '.join(gate.refusals)}"
+    _wait(workspace, request, trial, Look(end=end, outcome="undecided", reason=reason))
+    return answered.ended("watching", reason, gate)
+
+
+def _as_begun(retrain: RetrainSettings, trial: Trial) -> RetrainSettings:
+    """Return the settings with the terms that a trial began with: they may not change between looks."""
+    terms = {
+        "watch": trial.kind == "watch",
+        "shadow": trial.kind == "shadow",
+        "watch_for": trial.ends_at - trial.fresh_from,
+    }
+    gate = retrain.gate.model_copy(update=terms)
+    return retrain.model_copy(update={"gate": gate, "holdout": trial.fresh_from - trial.rows_from})
+
+
+def _contest_of(
+    workspace: Workspace,
+    settings: ModelSettings,
+    retrain: RetrainSettings,
+    request: RetrainRequest,
+    trial: Trial,
+    end: datetime,
+    as_of: datetime,
+) -> Contest:
+    """Gather the rows that a challenger was trained on again, and all it is judged by up to ``end``."""
+    held = assemble(workspace, settings, retrain, request.cause)
+    if held.champion != trial.champion:
+        raise ModelError(
+            f"the champion became version {held.champion} while {trial.version} was compared with {trial.champion}: retrain"
+        )
+    span = Window(model=request.cause.model, start=trial.rows_from, end=end)
+    later = labelled_rows(workspace, settings, span, held.baseline, as_of=as_of)
+    return replace(held, later=later, later_from=trial.rows_from, end=end)
+
+
+def _known(workspace: Workspace, model: str, version: str) -> RegisteredVersion:
+    known = workspace.ledger.models.version(model, version)
+    return RegisteredVersion(model=model, version=version, run_id=known.run_id, sha256=known.sha256)
+
+
+def _watching(
+    request: RetrainRequest, registered: RegisteredVersion, reason: str, gate: GateResult | None
+) -> Retrained:
     return Retrained(
-        state="promoted",
+        state="watching",
         version=registered.version,
         reason=reason,
         gate=gate,
         request_id=request.id,
         mlflow_run_id=registered.run_id,
     )
-
-
-def _shown(gate: GateResult) -> str:
-    if gate.gain is None or gate.champion is None or gate.challenger is None:
-        return "not compared"
-    gain = f"gain {gate.gain.value:+.3f} [{gate.gain.low:+.3f}, {gate.gain.high:+.3f}]"
-    return f"{gate.metric} {gate.challenger:.3f} against {gate.champion:.3f}, {gain},"
-
-
-def _close(workspace: Workspace, request: RetrainRequest, state: Any, reason: str) -> None:
-    settings = workspace.project.model(request.cause.model)
-    workspace.ledger.requests.close(
-        request.id, token=request.token, state=state, reason=reason, notify=receivers(settings), now=workspace.now()
-    )
-
-
-def receivers(settings: ModelSettings) -> tuple[str, ...]:
-    """Return everybody who hears of this model's breaches hears what became of its retraining."""
-    return tuple(dict.fromkeys((*settings.notify.critical, *settings.notify.warning)))

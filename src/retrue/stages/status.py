@@ -18,7 +18,8 @@ from retrue.workspace import Workspace
 class Standing:
     """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out.
 
-    ``failures`` are the failure groups that are not resolved, ``pending`` findings that are no incident yet.
+    ``failures`` are the failure groups that are not resolved, ``pending`` findings that are no incident yet. ``probation`` is the
+    version compared with the one before it, ``challenger`` one that waits for later windows.
     """
 
     model: str
@@ -29,6 +30,8 @@ class Standing:
     windows: tuple[Revision, ...]
     waiting: Mapping[str, int]
     undelivered: Mapping[str, int]
+    probation: str | None = None
+    challenger: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -39,7 +42,13 @@ class Standing:
     def title(self) -> str:
         incidents = f"{self.open_incidents} open {'incident' if self.open_incidents == 1 else 'incidents'}"
         waiting = f", {len(self.pending)} pending" if self.pending else ""
-        return f"{self.model}: champion {self.champion or 'none'}, {incidents}{waiting}{self._failures}"
+        return f"{self.model}: champion {self.champion or 'none'}{self._versions}, {incidents}{waiting}{self._failures}"
+
+    @property
+    def _versions(self) -> str:
+        """What is being compared at the moment."""
+        probation = " (on probation)" if self.probation else ""
+        return probation + (f", challenger {self.challenger} waits for later windows" if self.challenger else "")
 
     @property
     def _failures(self) -> str:
@@ -77,6 +86,8 @@ class Standing:
         return {
             "model": self.model,
             "champion": self.champion,
+            "probation": self.probation,
+            "challenger": self.challenger,
             "open_incidents": self.open_incidents,
             "pending": [asdict(each) for each in self.pending],
             "failure_groups": [
@@ -109,6 +120,7 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
     ledger = workspace.ledger
     counts = ledger.outbox.counts(model=model)
     newest = ledger.latest(model, limit=windows)
+    probation, trial = ledger.probations.open_of(model), ledger.requests.watching(model)
     return Standing(
         model=model,
         champion=ledger.models.champion(model),
@@ -118,4 +130,6 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
         windows=newest,
         waiting={kind: count for (kind, state), count in counts.items() if state == "pending"},
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},
+        probation=probation.version if probation else None,
+        challenger=trial.version if trial else None,
     )

@@ -50,6 +50,14 @@ class LabelledRows:
         rows = hash_pandas_object(self.frame[["inference_id", *self.features, "label"]], index=False)
         return hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()
 
+    @property
+    def contents(self) -> np.ndarray[Any, Any]:
+        """A hash of each row's features and label: equal rows have the same, whatever their ids and times."""
+        from pandas.util import hash_pandas_object
+
+        texts = self.frame[[*self.features]].assign(label=self.labels.astype("string"))
+        return hash_pandas_object(texts, index=False).to_numpy()
+
     def split_at(self, moment: pd.Timestamp) -> tuple[LabelledRows, LabelledRows]:
         """Return the rows before a moment and those from it on."""
         later = self.frame["time"] >= moment

@@ -3,7 +3,9 @@
 Both models are compared on every bootstrap resample of the same rows, so what the rows have in common cancels. The
 interval of the gain is two-sided: at a confidence of 0.95 a challenger that is no better passes in about 2.5 % of gates.
 Rows of one day share its conditions, so whole blocks of time are drawn (``resample``), not rows as if each were a case of its own.
-One look: gating the same challenger again on more rows adds a chance each time.
+One look: gating the same challenger again on more rows adds a chance each time. So where it is watched, the interval is that of a
+confidence sequence of the blocks' gains, which may be looked at every day. Where rows do not depend on each other, accuracy may be
+compared by McNemar's exact test instead.
 
 A slice refuses when its whole interval lies below 0 and its gain below ``-max_slice_loss``: it is worse beyond noise, and by
 more than is tolerated. Asking each slice to prove the opposite (its interval above ``-max_slice_loss``) would refuse nearly every
@@ -25,6 +27,8 @@ from retrue.labelled import Array, LabelledRows, NotMeasurableError, as_array, f
 from retrue.metrics import NEED_SCORE, greater_is_better, improvement
 from retrue.results import GateResult, Interval, SliceComparison
 from retrue.scoring import Positions, interval_of, number_blocks, resampler, resamples_of, undefined, value_of
+from retrue.statistics.mcnemar import mcnemar_interval
+from retrue.statistics.sequential import mean_sequence
 from retrue.times import duration_text
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ def judge_challenger(
     weights: ArrayLike | None = None,
     slices: Mapping[str, ArrayLike] | None = None,
     positive_label: str | int = 1,
+    watched_blocks: int | None = None,
     seed: int = 0,
 ) -> GateResult:
     """Compare two models on the same rows; every refusal is a sentence with its numbers.
@@ -60,14 +65,19 @@ def judge_challenger(
         weights: 1 / inclusion probability of each row; None for equal ones.
         slices: Column to its value in each row. Values with fewer than ``min_slice_rows`` rows, in fewer than 10 blocks, or on
             which the metric has no value, are not judged.
+        watched_blocks: None for a single look. Else the gain is the mean of the blocks' gains, each block counting the same,
+            with an interval that is valid at every look and narrowest after so many blocks.
         seed: The same rows in any order and the same seed give the same result.
 
     Raises:
-        ValueError: Blocks are to be drawn and there are no ``times``.
+        ValueError: Blocks are to be drawn and there are no ``times``, or rows are to be watched.
     """
     if settings.resample != "rows" and times is None:
         raise ValueError(f"blocks of {duration_text(settings.resample)} need the rows' times")
+    if settings.resample == "rows" and watched_blocks is not None:
+        raise ValueError("a challenger is watched by blocks of time, not by rows")
     resample = "rows" if settings.resample == "rows" else duration_text(settings.resample)
+    test = settings.test if watched_blocks is None else "sequence"
     try:
         pair = _read_pair(
             metric, task, labels, champion, challenger, weights, slices or {}, positive_label, settings, times
@@ -82,9 +92,11 @@ def judge_challenger(
             slices=(),
             refusals=(str(reason),),
             resample=resample,
+            test=test,
+            undecided=watched_blocks is not None and isinstance(reason, _TooFewError),
         )
     groups = {"": np.arange(pair.rows), **dict(_slices(metric, pair, settings))}
-    gains = _gains(metric, pair, groups, settings, seed)
+    gains = _compare(metric, pair, groups, settings, watched_blocks, seed)
     overall, blocks = gains.pop(""), pair.blocks_of(groups[""])
     compared = tuple(
         SliceComparison(name=name, rows=len(groups[name]), gain=gain) for name, gain in gains.items() if gain
@@ -99,7 +111,13 @@ def judge_challenger(
         refusals=(*_refuse_gain(metric, overall, settings, blocks), *_refuse_slices(metric, compared, settings)),
         resample=resample,
         blocks=blocks,
+        test=test,
+        undecided=watched_blocks is not None and (overall is None or overall.high > settings.min_gain),
     )
+
+
+class _TooFewError(NotMeasurableError):
+    """More rows may decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +151,7 @@ def _read_pair(
 ) -> _Pair:
     arrived = ~find_nulls(as_array(labels))
     if arrived.sum() < settings.min_rows:
-        raise NotMeasurableError(f"{arrived.sum():,} labelled rows, at least {settings.min_rows:,} are needed")
+        raise _TooFewError(f"{arrived.sum():,} labelled rows, at least {settings.min_rows:,} are needed")
     blocks = None if times is None else _read_blocks(as_array(times)[arrived], settings)
     truth = as_array(labels)[arrived]
     weight = None if weights is None else as_array(weights)[arrived]
@@ -147,6 +165,10 @@ def _read_pair(
         codes.append(blocks)
     order = np.lexsort([*codes, *after.columns, *before.columns])
     before, after = before.take(order), after.take(order)
+    if settings.test == "mcnemar" and np.ptp(before.weight) > 0:
+        raise NotMeasurableError(
+            "rows have different weights, and McNemar's test counts rows: use gate.test: bootstrap"
+        )
     values = (value_of(metric, before), value_of(metric, after))
     if not np.isfinite(values).all():
         raise NotMeasurableError(
@@ -163,7 +185,7 @@ def _read_blocks(times: ArrayLike, settings: GateSettings) -> Positions | None:
     blocks = number_blocks(times, settings.resample)
     found = len(np.unique(blocks))
     if found < GATE_BLOCKS_MIN:
-        raise NotMeasurableError(
+        raise _TooFewError(
             f"labelled rows in only {found} blocks of {duration_text(settings.resample)}, at least {GATE_BLOCKS_MIN} are"
             " needed: wait for more labels, lengthen retrain.holdout, or shorten retrain.gate.resample"
         )
@@ -214,6 +236,24 @@ def _slices(metric: str, pair: _Pair, settings: GateSettings) -> Iterator[tuple[
                 yield name, rows
 
 
+def _compare(
+    metric: str,
+    pair: _Pair,
+    groups: Mapping[str, Positions],
+    settings: GateSettings,
+    watched_blocks: int | None,
+    seed: int,
+) -> dict[str, Interval | None]:
+    """Return the gain of each group by the test that the settings name."""
+    if watched_blocks is not None and pair.blocks is not None:
+        slices = {name: rows for name, rows in groups.items() if name}
+        overall = _watched(metric, pair, pair.blocks, settings, watched_blocks)
+        return {"": overall} | (_gains(metric, pair, slices, settings, seed) if slices else {})
+    return (
+        _counted(pair, groups, settings) if settings.test == "mcnemar" else _gains(metric, pair, groups, settings, seed)
+    )
+
+
 def _gains(
     metric: str, pair: _Pair, groups: Mapping[str, Positions], settings: GateSettings, seed: int
 ) -> dict[str, Interval | None]:
@@ -239,10 +279,36 @@ def _gains(
     return gains
 
 
+def _counted(pair: _Pair, groups: Mapping[str, Positions], settings: GateSettings) -> dict[str, Interval | None]:
+    """Return the gain in accuracy of each group, by the rows that only one of the two got right."""
+    right = [each.truth == each.predicted for each in (pair.champion, pair.challenger)]
+    gains: dict[str, Interval | None] = {}
+    for name, rows in groups.items():
+        before, after = (each[rows] for each in right)
+        won, lost = int((after & ~before).sum()), int((before & ~after).sum())
+        low, high = mcnemar_interval(won, lost, rows=len(rows), confidence=settings.confidence)
+        gains[name] = Interval(value=(won - lost) / len(rows), low=low, high=high, confidence=settings.confidence)
+    return gains
+
+
+def _watched(metric: str, pair: _Pair, numbers: Positions, settings: GateSettings, tuned_for: int) -> Interval | None:
+    """Return the mean of the blocks' gains with its interval for every look, None where too few blocks have a gain."""
+    blocks = (np.arange(numbers.max() + 1)[:, None] == numbers).astype(float)
+    before, after = (resampler([metric], each)(blocks)[metric] for each in (pair.champion, pair.challenger))
+    gains = after - before if greater_is_better(metric) else before - after
+    gains = gains[np.isfinite(gains)]
+    if len(gains) < GATE_BLOCKS_MIN:
+        return None
+    low, high = mean_sequence(gains, confidence=settings.confidence, tuned_for=tuned_for)
+    if not np.isfinite(low):
+        return None
+    return Interval(value=float(np.mean(gains)), low=low, high=high, confidence=settings.confidence)
+
+
 def _refuse_gain(metric: str, gain: Interval | None, settings: GateSettings, blocks: int | None) -> Iterator[str]:
     over = "" if settings.resample == "rows" else f" over {blocks} blocks of {duration_text(settings.resample)}"
     if gain is None:
-        yield f"the gain in {metric} cannot be bounded: most resamples of these rows have no {metric}"
+        yield f"the gain in {metric} cannot be bounded: too few resamples or blocks of these rows have a {metric}"
     elif not gain.low > settings.min_gain:
         yield f"not shown to be better: {_describe(metric, gain)}, and the interval{over} must lie above {settings.min_gain:g}"
 
