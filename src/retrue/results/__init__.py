@@ -13,6 +13,13 @@ from retrue.results.decided import (
     RetrainCause,
     SliceComparison,
 )
+from retrue.results.estimated import (
+    CalibrationCurve,
+    EstimatedPerformance,
+    Estimation,
+    EstimationMethod,
+    ScoreCalibration,
+)
 from retrue.results.failures import (
     HISTOGRAM_BINS,
     PEAKS,
@@ -24,6 +31,8 @@ from retrue.results.failures import (
     SystemHealth,
 )
 from retrue.results.judged import (
+    ESTIMATED,
+    WITHHELD,
     Baseline,
     Finding,
     HistoryPoint,
@@ -52,9 +61,12 @@ from retrue.results.measured import (
 from retrue.results.measurements import Measurements
 
 __all__ = [
+    "ESTIMATED",
     "HISTOGRAM_BINS",
     "PEAKS",
+    "WITHHELD",
     "Baseline",
+    "CalibrationCurve",
     "Change",
     "ColumnDrift",
     "ColumnKind",
@@ -63,6 +75,9 @@ __all__ = [
     "Decision",
     "DriftResult",
     "Effect",
+    "EstimatedPerformance",
+    "Estimation",
+    "EstimationMethod",
     "ExpectationOutcome",
     "FailingInput",
     "FailureGroup",
@@ -82,6 +97,7 @@ __all__ = [
     "Resources",
     "RetrainCause",
     "SchemaDifference",
+    "ScoreCalibration",
     "Served",
     "SetAside",
     "Severity",
