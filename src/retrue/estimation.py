@@ -8,6 +8,7 @@ What it needs is fitted once, on the labelled rows of a baseline: `fit_estimatio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,8 @@ def estimate_performance(
 
 
 def _labelled(reference: Rows) -> Rows:
-    return reference.take(~find_nulls(reference.truth))
+    arrived = ~find_nulls(reference.truth)
+    return reference.take(arrived) if arrived.any() else replace(reference, labels=None)
 
 
 def _fit_classes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from retrue.baselines import read_baseline
-from retrue.results import Outcome
+from retrue.results import Marginals, Outcome, Unmeasured
+from retrue.stages.estimate import estimate_frame
 from retrue.stages.freeze import freeze, freeze_from_log
 from retrue.stages.status import describe
 from tests.cli.run import run
@@ -231,5 +233,12 @@ def test_a_regressions_error_is_estimated_from_the_reference_rows(fresh: Shop) -
     old = [row for row in rows if row["features.age"] > 45]
     fresh.log([{**row, "time": day(0) + DAY * place / len(old)} for place, row in enumerate(old)])
     judged = fresh.judge(carriers=recorders())
+    aged = Marginals(columns=("age",), empty=(), made_at=day(0), reason="retention.features is 30d")
+    with fresh.open() as workspace:
+        project = workspace.project
+        baseline = replace(read_baseline(project.baselines, MODEL, "1"), marginals=aged)
+        withheld = estimate_frame(project, project.model(MODEL), baseline, frame, weights=None)
+    assert isinstance(withheld, Unmeasured)
+    assert "whole rows, and the baseline holds none any more (retention.features is 30d)" in withheld.reason
     assert judged.verdict.line == "breached: performance.estimated(mae)"
     assert judged.revision.metrics["performance.mae.estimated"] == pytest.approx(52 * (2 / np.pi) ** 0.5, rel=0.1)

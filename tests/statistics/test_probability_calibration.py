@@ -13,6 +13,7 @@ from retrue.statistics.probability_calibration import (
     expected_calibration_error,
     fit_calibration,
     fit_isotonic,
+    pool_scores,
 )
 
 ROWS = 20_000
@@ -87,3 +88,20 @@ def test_classes_are_calibrated_against_the_rest_and_sum_to_one() -> None:
 def test_a_row_without_any_probability_keeps_its_scores() -> None:
     never = fit_calibration(np.zeros(20), np.linspace(0, 1, 20), np.ones(20))
     assert calibrated_classes({"a": never, "b": never}, np.array([[0.8, 0.2]])).tolist() == [[0.8, 0.2]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores=st.lists(st.floats(0, 1), min_size=5, max_size=60))
+def test_pooled_scores_are_shared_by_five_rows_and_keep_their_order_and_mean(scores: list[float]) -> None:
+    given_scores = np.array(scores)
+    pooled = pool_scores(given_scores)
+    assert np.unique(pooled, return_counts=True)[1].min() >= 5
+    order = np.argsort(given_scores, kind="stable")
+    assert (np.diff(pooled[order]) >= -1e-12).all()
+    assert pooled.mean() == pytest.approx(given_scores.mean())
+
+
+def test_the_knots_of_a_curve_tell_of_no_single_row() -> None:
+    score, truth = world(1.0, 400)
+    knots = fit_calibration(truth, score, np.ones(400)).curve.scores
+    assert not set(knots) & set(score.tolist())

@@ -42,6 +42,11 @@ def estimate_frame(
     if estimation is None:
         reason = f"the baseline of version {baseline.version} was frozen without what an estimate needs"
         return Unmeasured(part=ESTIMATE, reason=reason)
+    if baseline.marginals is not None and estimation.method == "direct_loss":
+        reason = (
+            f"losses are learned from whole rows, and the baseline holds none any more ({baseline.marginals.reason})"
+        )
+        return Unmeasured(part=ESTIMATE, reason=reason)
     bounds = support_of(baseline.profile)
     return estimate_performance(
         estimation,
@@ -52,7 +57,7 @@ def estimate_frame(
         reference=lambda: _reference(project, baseline, bounds),
         positive_label=settings.performance.positive_label,
         min_rows=settings.performance.min_labels,
-        max_unsupported_share=settings.performance.max_unsupported_share,
+        max_unsupported_share=_limit(settings, baseline, estimation),
         seed=settings.drift.seed,
     )
 
@@ -67,6 +72,13 @@ def support_of(profile: Profile) -> Mapping[str, Bounds]:
     """Return what a baseline has of each column by which support can be told: numbers, and text with its categories."""
     found = {name: _bounds(column) for name, column in profile.columns.items()}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
+def _limit(settings: ModelSettings, baseline: Baseline, estimation: Estimation) -> float:
+    """Return how large a share of rows may be outside; marginals do not hold rare categories of the reference's own rows."""
+    own = settings.performance.max_unsupported_share
+    rare = sum(column.unseen_share or 0.0 for column in baseline.profile.columns.values())
+    return min(1.0, estimation.max_unsupported_share + rare) if own is None else own
 
 
 def _bounds(column: ColumnProfile) -> Bounds | None:

@@ -22,6 +22,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 FOLDS = 10
 BINS = 10
+SHARED_ROWS = 5  # a curve is kept for years: its knots are scores of so many rows, none tells of a single one
 
 
 def fit_isotonic(truth: ArrayLike, score: ArrayLike, weight: ArrayLike) -> CalibrationCurve:
@@ -94,6 +95,7 @@ def fit_calibration(truth: ArrayLike, score: ArrayLike, weight: ArrayLike, *, fo
     (True, 0.2, 0.0)
     """
     truths, scores, weights = (np.asarray(each, dtype=float) for each in (truth, score, weight))
+    scores = pool_scores(scores)
     fold = fold_numbers(len(scores), folds)
     curves = [fit_isotonic(*(each[fold != number] for each in (truths, scores, weights))) for number in range(folds)]
     unseen = np.empty_like(scores)
@@ -108,6 +110,27 @@ def fit_calibration(truth: ArrayLike, score: ArrayLike, weight: ArrayLike, *, fo
         curve=fit_isotonic(truths, scores, weights),
         folds=tuple(curves),
     )
+
+
+def pool_scores(score: ArrayLike, *, rows: int = SHARED_ROWS) -> Array:
+    """Return scores of which each occurs in at least so many rows: rarer ones become the mean of neighbours.
+
+    >>> pool_scores([0.9, 0.9, 0.1, 0.2, 0.8], rows=2).round(2).tolist()
+    [0.87, 0.87, 0.15, 0.15, 0.87]
+    """
+    values, place, counts = np.unique(np.asarray(score, dtype=float), return_inverse=True, return_counts=True)
+    group, held, number = np.zeros(len(values), dtype=np.intp), 0, 0
+    for position, count in enumerate(counts.tolist()):
+        group[position] = number
+        held += count
+        if held >= rows:
+            number, held = number + 1, 0
+    if held and number:  # too few are left: they join the last group
+        group[group == number] = number - 1
+    sums, sizes = np.bincount(group, weights=values * counts), np.bincount(group, weights=counts)
+    alone = np.bincount(group) == 1  # a value of its own stays what it is, to the last bit
+    means = np.where(alone[group], values, (sums / sizes)[group])
+    return np.asarray(means[place])
 
 
 def fold_numbers(rows: int, folds: int = FOLDS) -> np.ndarray[Any, np.dtype[np.intp]]:
