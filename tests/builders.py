@@ -14,6 +14,7 @@ from retrue.results import (
     ColumnKind,
     ColumnProfile,
     DriftResult,
+    EstimatedPerformance,
     FailureGroup,
     Interval,
     Measurements,
@@ -74,6 +75,13 @@ def pull(**changes: object) -> PullReport:
 def performance(value: float = 0.66, half: float = 0.01, metric: str = "roc_auc") -> RealisedPerformance:
     interval = Interval(value=value, low=value - half, high=value + half)
     return RealisedPerformance(metric=metric, metrics={metric: interval}, labelled_rows=970, coverage_share=0.97)
+
+
+def estimate(value: float = 0.66, half: float = 0.02, metric: str = "roc_auc") -> EstimatedPerformance:
+    interval = Interval(value=value, low=value - half, high=value + half)
+    return EstimatedPerformance(
+        metric=metric, metrics={metric: interval}, method="cbpe", rows=1000, unsupported_share=0.01
+    )
 
 
 def drift(scores: Mapping[str, float], *, unmeasurable: tuple[tuple[str, str], ...] = ()) -> DriftResult:

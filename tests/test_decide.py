@@ -31,6 +31,39 @@ from tests.ledger.verdicts import (
 
 # ---------------------------------------------------------------- incidents
 
+GUESS = finding("performance.estimated", severity=Severity.WARNING)
+WITHHELD = finding("performance.withheld", "", Severity.INFO)
+
+
+def test_an_incident_of_an_estimate_outlives_windows_without_one_and_ends_with_a_good_one() -> None:
+    story = Story()
+    found = [[GUESS, WAITING], [WAITING, WITHHELD], [WAITING]]
+    told = [changes(story.judge(verdict(number, *each))) for number, each in enumerate(found)]
+    assert told == [["opened performance.estimated"], [], ["resolved performance.estimated"]]
+
+
+def test_labels_end_an_incident_of_an_estimate_one_way_or_the_other() -> None:
+    story = Story()
+    story.judge(verdict(0, GUESS, WAITING))
+    assert sorted(changes(story.judge(verdict(0, DROP)))) == [
+        "opened performance.drop",
+        "resolved performance.estimated",
+    ]
+
+
+def test_an_estimate_says_nothing_of_an_incident_that_labels_opened() -> None:
+    story = Story()
+    story.judge(verdict(0, DROP))
+    assert changes(story.judge(verdict(1, WAITING))) == []
+
+
+def test_only_labels_ask_for_retraining_unless_estimates_are_named() -> None:
+    by_labels, by_both = (watched(retrain={"on": on}) for on in (["performance"], ["performance", "estimated"]))
+    refused, asked = (Story(each).judge(verdict(0, GUESS, WAITING)) for each in (by_labels, by_both))
+    assert refused.retrain is None
+    assert "no finding is of a kind that asks for it (performance)" in refused.retrain_reason
+    assert asked.retrain is not None
+
 
 def test_a_healthy_window_changes_nothing() -> None:
     decision = Story().judge(verdict(0))

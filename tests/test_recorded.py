@@ -50,7 +50,7 @@ from retrue.results import (
     Verdict,
 )
 from retrue.windows import Window
-from tests.builders import failure_group
+from tests.builders import estimate, failure_group
 
 START = datetime(2013, 4, 4, tzinfo=UTC)
 WINDOW = Window(model="flight-delay", start=START, end=START + timedelta(days=7))
@@ -131,6 +131,20 @@ def test_metrics_have_the_names_of_the_design_and_their_values() -> None:
         "source.lost": 4.0,
         "source.dropped": 7.0,
     }.items()  # fmt: skip
+
+
+def test_an_estimate_has_metrics_beside_the_realised_ones() -> None:
+    metrics = metrics_of(measured(estimate=estimate(0.66, 0.02)), verdict())
+    assert (
+        metrics.items()
+        >= {
+            "performance.roc_auc.realised": 0.58,
+            "performance.roc_auc.estimated": 0.66,
+            "estimate.unsupported_share": 0.01,
+        }.items()
+    )
+    assert metrics["performance.roc_auc.estimated.low"] == pytest.approx(0.64)
+    assert metrics["performance.roc_auc.estimated.high"] == pytest.approx(0.68)
 
 
 def test_an_inconclusive_window_never_reads_as_healthy() -> None:

@@ -30,7 +30,7 @@ _UNFINISHED = (_BUILDING, ".freezing-")  # folders of a process that died, or th
 def without_rows(folder: Path, model: str, version: str, gone: Callable[[str], bool]) -> Baseline | None:
     """Prepare a baseline without the reference rows of some inferences; None where it has none of them.
 
-    Profile, thresholds and performance, which name nobody, stay as they were frozen; the digests are new.
+    Profile, thresholds, performance and what estimates need, which name nobody, stay as they were frozen; the digests are new.
 
     Args:
         folder: The project's ``baselines`` folder.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.errors import BaselineError, NameRefusedError
-from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
+from retrue.results import Baseline, Estimation, Profile, Provenance, RealisedPerformance
 from retrue.windows import check_name
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ DESCRIPTION = "baseline.json"
 REFERENCE_ROWS_MAX = 100_000  # five samples of the default size; the profile is of all rows anyway
 BASELINE_BYTES_MAX = 100_000_000
 
+_LATER = frozenset({"marginals", "estimation"})
+"""Fields that baselines frozen before them do not have: absent where they are None, or those would have another digest."""
 _UNFROZEN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +51,7 @@ def freeze_baseline(
     thresholds: Mapping[str, tuple[str, float]],
     performance: RealisedPerformance | None,
     provenance: Provenance,
+    estimation: Estimation | None = None,
     seed: int = 0,
 ) -> Baseline:
     """Write the baseline of a model version, all of it or nothing, and return it.
@@ -76,6 +79,7 @@ def freeze_baseline(
             performance=performance,
             provenance=provenance,
             reference_digest="",
+            estimation=estimation,
         )
         built = Path(partial) / "baseline"
         baseline = write_baseline(built, given, _reference_table(reference, seed))
@@ -267,9 +271,7 @@ def _adapter() -> TypeAdapter[Baseline]:
 
 def _values(baseline: Baseline) -> dict[str, Any]:
     values: dict[str, Any] = _adapter().dump_python(baseline, warnings=False)
-    if baseline.marginals is None:  # what was frozen before there were any has no such field in its digest
-        del values["marginals"]
-    return values
+    return {name: value for name, value in values.items() if value is not None or name not in _LATER}
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:

@@ -23,6 +23,7 @@ from datetime import datetime
 from retrue.config import ModelSettings, RetrainSettings
 from retrue.incidents import Case, Standing, breaching, incident_changes, pending, receivers, told
 from retrue.results import (
+    ESTIMATED,
     Change,
     Decision,
     Effect,
@@ -165,7 +166,11 @@ def _retraining(
 
 def _asking(case: Case, changes: Sequence[IncidentChange], retrain: RetrainSettings) -> list[IncidentChange]:
     """Return the incidents found in this very window that retraining may cure, gravest first."""
-    found = {fingerprint for fingerprint, finding in breaching(case.verdict).items() if finding.kind in retrain.on}
+    found = {
+        fingerprint
+        for fingerprint, finding in breaching(case.verdict).items()
+        if _asking_kind(finding.check) in retrain.on
+    }
     return [change for change in changes if change.incident.fingerprint in found and _asks(case, change)]
 
 
@@ -175,11 +180,16 @@ def _asks(case: Case, change: IncidentChange) -> bool:
     return goes_on or change.change is Change.OPENED
 
 
+def _asking_kind(check: str) -> str:
+    """Return the kind under which a finding asks for retraining: an estimate is no ground to train on until labels tell."""
+    return "estimated" if check == ESTIMATED else check.split(".", 1)[0]
+
+
 def _unasked(case: Case, retrain: RetrainSettings) -> str:
     verdict, kinds = case.verdict, ", ".join(retrain.on)
-    if not any(finding.severity.breaches and finding.kind in retrain.on for finding in verdict.findings):
+    if not any(finding.severity.breaches and _asking_kind(finding.check) in retrain.on for finding in verdict.findings):
         return f"No retraining: the window is {verdict.outcome} and no finding is of a kind that asks for it ({kinds})."
-    waits = next((each for each in pending(case) if each.check.split(".", 1)[0] in retrain.on), None)
+    waits = next((each for each in pending(case) if _asking_kind(each.check) in retrain.on), None)
     if waits is not None:
         return f"No retraining: {waits.check} was found in {waits.line}."
     return "No retraining: a newer window has been judged on the same checks."

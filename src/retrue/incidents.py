@@ -12,7 +12,7 @@ from datetime import datetime
 
 from retrue.alarms import AlarmStanding, Look, alarm_standing
 from retrue.config import ModelSettings
-from retrue.results import Change, Finding, Incident, IncidentChange, Outcome, Severity, Verdict
+from retrue.results import ESTIMATED, WITHHELD, Change, Finding, Incident, IncidentChange, Outcome, Severity, Verdict
 from retrue.windows import Window
 
 INCONCLUSIVE = "window.inconclusive"
@@ -202,6 +202,8 @@ def _gaps(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.findings:
         if finding.kind == "labels":
             yield "performance"
+        if finding.check == WITHHELD:
+            yield ESTIMATED
         if finding.check in ("schema.missing", "schema.retyped"):
             yield from (f"{kind}:{finding.scope}" for kind in ("drift", "quality", "expectation"))
         if finding.check == "system.status":  # the log does not say what failed
@@ -213,7 +215,7 @@ def _gaps(verdict: Verdict) -> Iterator[str]:
 
 
 def _covers(gaps: frozenset[str], check: str, scope: str) -> bool:
-    kind = _kind(check)
+    kind = check if check == ESTIMATED else _kind(check)  # it is measured just where labels are missing
     return kind != "window" and not gaps.isdisjoint((EVERYTHING, kind, check, f"{kind}:{scope}"))
 
 

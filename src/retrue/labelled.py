@@ -106,19 +106,19 @@ def _keep_answered(*columns: ArrayLike | None) -> tuple[Any, Any, Any, Array]:
         raise NotMeasurableError(f"{silent[arrived].sum():,} of {arrived.sum():,} labelled rows have no prediction")
     kept = arrived & ~silent
     given, said, scored = (None if each is None else each[kept] for each in (labels, predictions, scores))
-    return given, said, scored, np.ones(int(kept.sum())) if weights is None else _weights(weights[kept])
+    return given, said, scored, np.ones(int(kept.sum())) if weights is None else read_weights(weights[kept])
 
 
 def _read_values(rows: LabelledRows, labels: Any, predictions: Any) -> LabelledRows:
     if predictions is None:
         raise NotMeasurableError("the log has no prediction column")
-    return replace(rows, truth=_finite(labels, "labels"), predicted=_finite(predictions, "predictions"))
+    return replace(rows, truth=finite_numbers(labels, "labels"), predicted=finite_numbers(predictions, "predictions"))
 
 
 def _read_classes(rows: LabelledRows, task: str, labels: Any, predictions: Any, positive_label: object) -> LabelledRows:
-    truth, predicted = _classes(labels), _classes(predictions) if predictions is not None else []
+    truth, predicted = class_names(labels), class_names(predictions) if predictions is not None else []
     reason = _refuse_predictions(predictions)
-    positive = _canonical(positive_label)
+    positive = class_name(positive_label)
     if task == "binary":
         if why := _refuse_classes(set(truth), positive):
             raise NotMeasurableError(why)
@@ -154,7 +154,7 @@ def _read_scores(rows: LabelledRows, scores: Any) -> LabelledRows:
     if scores is None:
         return replace(rows, missing=missing | dict.fromkeys(NEED_SCORE, "the log has no score column"))
     try:
-        numbers = _finite(scores, "scores")
+        numbers = finite_numbers(scores, "scores")
     except NotMeasurableError as reason:
         return replace(rows, missing=missing | dict.fromkeys(NEED_SCORE, str(reason)))
     outside = int(((numbers < 0) | (numbers > 1)).sum())
@@ -189,7 +189,7 @@ def _is_null(value: Any) -> bool:
     )
 
 
-def _finite(values: Any, what: str) -> Array:
+def finite_numbers(values: Any, what: str) -> Array:
     numbers: Array = values.astype(float) if values.dtype.kind in "biuf" else _parse(values, what)
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
@@ -204,25 +204,25 @@ def _parse(values: Any, what: str) -> Array:
         raise NotMeasurableError(f"the {what} are not numbers") from error
 
 
-def _weights(weights: Any) -> Array:
-    numbers = _finite(weights, "sample weights")
+def read_weights(weights: Any) -> Array:
+    numbers = finite_numbers(weights, "sample weights")
     if (numbers < 0).any() or not numbers.sum() > 0:
         raise NotMeasurableError("sample weights are negative or all zero")
     return numbers
 
 
-def _classes(values: Any) -> list[str]:
+def class_names(values: Any) -> list[str]:
     names: dict[Any, str] = {}
     try:
-        return [names[each] if each in names else names.setdefault(each, _canonical(each)) for each in values.tolist()]
+        return [names[each] if each in names else names.setdefault(each, class_name(each)) for each in values.tolist()]
     except TypeError as error:
         raise NotMeasurableError("labels or predictions are nested values, not classes") from error
 
 
-def _canonical(value: Any) -> str:
+def class_name(value: Any) -> str:
     """Return one name for the ways a class is written.
 
-    >>> {_canonical(each) for each in (1, 1.0, "1", "1.0", True, "true")}
+    >>> {class_name(each) for each in (1, 1.0, "1", "1.0", True, "true")}
     {'1'}
     """
     if isinstance(value, bool | np.bool_):

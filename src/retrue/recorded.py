@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from retrue.results import Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
+from retrue.results import Interval, Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
 
 SCHEMA = 1
 FAILURE_GROUPS_MAX = 50  # groups with a metric of their own, the largest
@@ -29,7 +29,18 @@ _DIGEST_LENGTH = 32
 _REFUSED = re.compile(r"[^\w.\- /]")  # MLflow's set less the colon, which marks an escape here
 _ESCAPE = re.compile(r":([0-9a-f]+)_")
 _OURS = frozenset({"share"})  # drift.share is the share of drifted columns, not a column of that name
-_PARTS = ("pull", "profile", "schema", "validation", "drift", "performance", "system", "failures", "unmeasured")
+_PARTS = (
+    "pull",
+    "profile",
+    "schema",
+    "validation",
+    "drift",
+    "performance",
+    "estimate",
+    "system",
+    "failures",
+    "unmeasured",
+)
 _UNREPORTED = frozenset({"categories"})  # people's data: kept in baselines only
 
 _MEASUREMENTS = TypeAdapter(Measurements)
@@ -44,7 +55,8 @@ def metrics_of(measurements: Measurements, verdict: Verdict) -> Mapping[str, flo
     reads as healthy, and ``verdict.inconclusive`` is 1. Shares are in 0-1, latencies in ms.
 
     A performance metric has its value in ``performance.<metric>.realised`` and its confidence interval beside it in
-    ``….realised.low`` and ``….realised.high``.
+    ``….realised.low`` and ``….realised.high``; what was estimated without labels, whether or not they have come since, in
+    ``performance.<metric>.estimated`` likewise.
     """
     return {name: float(value) for name, value in sorted(_metrics(measurements, verdict)) if math.isfinite(value)}
 
@@ -162,6 +174,7 @@ def _metrics(measurements: Measurements, verdict: Verdict) -> Iterator[tuple[str
     yield from _mean_metrics(measurements)
     yield from _drift_metrics(measurements)
     yield from _performance_metrics(measurements)
+    yield from _estimate_metrics(measurements)
     yield from _system_metrics(measurements)
 
 
@@ -207,9 +220,20 @@ def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, floa
         return
     yield "labels.coverage_share", performance.coverage_share
     for metric, interval in performance.metrics.items():
-        yield f"performance.{metric}.realised", interval.value
-        yield f"performance.{metric}.realised.low", interval.low
-        yield f"performance.{metric}.realised.high", interval.high
+        yield from _interval_metrics(f"performance.{metric}.realised", interval)
+
+
+def _estimate_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    if (estimate := measurements.estimate) is not None:
+        for metric, interval in estimate.metrics.items():
+            yield from _interval_metrics(f"performance.{metric}.estimated", interval)
+        yield "estimate.unsupported_share", estimate.unsupported_share
+
+
+def _interval_metrics(name: str, interval: Interval) -> Iterator[tuple[str, float]]:
+    yield name, interval.value
+    yield f"{name}.low", interval.low
+    yield f"{name}.high", interval.high
 
 
 def _system_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:

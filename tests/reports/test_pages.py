@@ -12,7 +12,9 @@ from retrue.results import (
     ColumnDrift,
     ColumnProfile,
     DriftResult,
+    EstimatedPerformance,
     Finding,
+    Interval,
     Measurements,
     Outcome,
     Profile,
@@ -185,6 +187,40 @@ def test_without_labels_the_charted_metric_comes_from_history(sample: ModuleType
     assert "roc_auc (realised)" in page
     assert "not measured" in page
     assert "too few to judge performance" in page
+
+
+def with_estimate(sample: ModuleType, **changed: object) -> Measurements:
+    found = EstimatedPerformance(
+        metric="roc_auc",
+        metrics={"roc_auc": Interval(value=0.66, low=0.64, high=0.68)},
+        method="cbpe",
+        rows=6431,
+        unsupported_share=0.012,
+    )
+    return replace(sample.MEASUREMENTS, **{"estimate": found, **changed})
+
+
+def test_the_summary_shows_how_estimate_and_labels_met_and_what_an_estimate_cannot_see(sample: ModuleType) -> None:
+    past = [replace(each, metrics={**each.metrics, "performance.roc_auc.estimated": 0.66}) for each in sample.history()]
+    page = render_summary(sample.verdict(), with_estimate(sample), past)
+    text = " ".join(" ".join(Elements(page).text).split())
+    assert "roc_auc: estimated 0.660 ± 0.02, realised 0.588." in text
+    assert "concept drift is invisible to it. 1.2% of its rows lie outside what the reference has seen." in text
+    assert 'aria-label="roc_auc (realised, dashed: estimated)"' in page
+    assert page.count('class="line beside"') == 2  # the line has a gap where a window is missing
+
+
+def test_an_estimate_stands_in_where_no_labels_ever_came(sample: ModuleType) -> None:
+    past = [replace(each, metrics={"rows": 10.0, "performance.roc_auc.estimated": 0.66}) for each in sample.history()]
+    page = render_summary(sample.verdict(), with_estimate(sample, performance=None), past)
+    assert 'aria-label="roc_auc (estimated)"' in page
+    assert "estimated 0.660 ± 0.02, from 6,431 rows without labels." in page
+
+
+def test_a_withheld_estimate_says_why(sample: ModuleType) -> None:
+    reason = Unmeasured(part="estimate", reason="62% of the rows lie outside what the reference has seen")
+    page = render_summary(sample.verdict(), replace(sample.MEASUREMENTS, unmeasured=(reason,)), [])
+    assert "No performance was estimated: 62% of the rows lie outside what the reference has seen." in page
 
 
 def test_an_empty_window_renders(sample: ModuleType) -> None:

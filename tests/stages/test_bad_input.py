@@ -251,6 +251,7 @@ def test_everything_at_once_is_told_apart(shop: Shop) -> None:
         ("quality.constant", "country", "warning"),
         ("drift.column", "country", "warning"),
         ("labels.coverage", "", "info"),
+        ("performance.withheld", "", "info"),
     }
     assert measured(judged) == {"basket", "country", "prediction", "score"}
 

@@ -127,7 +127,10 @@ def test_a_proposed_suite_holds_on_the_next_usual_day(fresh: Shop) -> None:
 
 def test_without_labels_a_baseline_has_no_performance(fresh: Shop) -> None:
     fresh.log(records(day(0)))
-    assert frozen(fresh).performance is None
+    baseline = frozen(fresh)
+    assert baseline.performance is None
+    assert baseline.estimation is not None
+    assert baseline.estimation.withheld == "the reference of the baseline has no labels"
 
 
 def test_without_records_there_is_no_baseline(fresh: Shop) -> None:
@@ -151,7 +154,9 @@ def test_a_log_that_names_no_version_has_a_baseline_of_the_version_unknown(fresh
     fresh.log(rows if absent == "column" else [{**row, "model_version": None} for row in rows])
     assert frozen(fresh).version == "unknown"
     fresh.log(without_version(records(day(1))))
-    assert fresh.judge(1).verdict.line == "healthy (1 info)"
+    verdict = fresh.judge(1).verdict
+    assert verdict.line == "healthy (2 info)"
+    assert "the reference of the baseline has no labels" in verdict.findings[1].message
 
 
 def test_no_rows_are_no_baseline(fresh: Shop) -> None:

@@ -149,5 +149,7 @@ def status(
             )
             for line in each.pending_lines:
                 typer.echo(visible(line))
+            if each.performance:
+                typer.echo(each.performance)
             typer.echo(each.outbox)
     leave(worst([each.outcome or "inconclusive" for each in facts]))  # a model that was never judged is not healthy

@@ -90,11 +90,12 @@ class RetrainSettings(Settings):
     ``train`` names ``module:function`` taking features (a pandas frame) and labels (a series) and returning a fitted
     scikit-learn estimator; without it the champion's pipeline is cloned and refitted. ``history`` bounds how far back
     labelled windows are used, ``holdout`` how much of the latest is kept for the gate. ``trusted_types`` extends the list
-    of types a skops file may hold.
+    of types a skops file may hold. ``on`` are kinds of finding; ``performance`` asks for labels, an estimate that fell asks only
+    where ``estimated`` is named.
     """
 
     train: str | None = None
-    on: tuple[Literal["drift", "performance", "quality", "schema", "expectation"], ...] = ("performance",)
+    on: tuple[Literal["drift", "performance", "estimated", "quality", "schema", "expectation"], ...] = ("performance",)
     cooldown: Duration = timedelta(days=14)
     max_attempts: int = Field(default=3, ge=1)
     history: Duration | None = None

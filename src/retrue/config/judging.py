@@ -65,7 +65,9 @@ class PerformanceSettings(Settings):
     """What the model is judged by once labels have arrived.
 
     ``min`` and ``max`` bound the metric itself; ``max_drop`` bounds how much worse than on the baseline's reference it
-    may be, in units of the metric. ``min_coverage`` is the share of rows that must have labels before it is judged.
+    may be, in units of the metric. ``min_coverage`` is the share of rows that must have labels before it is judged
+    by them; until then by an ``estimate``, unless more than ``max_unsupported_share`` of the rows lie outside what the
+    baseline's reference has seen. None: as much as the reference's own stretches do.
     """
 
     metric: str | None = None
@@ -75,6 +77,8 @@ class PerformanceSettings(Settings):
     min_labels: int = Field(default=100, ge=2)
     min_coverage: Share = 0.5
     positive_label: str | int = 1
+    estimate: bool = True
+    max_unsupported_share: Share | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -13,13 +13,14 @@ from retrue.findings.data import (
     schema_findings,
 )
 from retrue.findings.failures import failure_findings
-from retrue.findings.performance import LABELS_COVERAGE, LABELS_WAITING, performance_findings
+from retrue.findings.performance import ESTIMATE, LABELS_COVERAGE, LABELS_WAITING, performance_findings
 from retrue.findings.served import compare_served, served_findings
 from retrue.findings.source import source_findings
 from retrue.findings.system import FAILURES_UNKNOWN, NO_TRAFFIC, system_findings, unjudged_bounds
 from retrue.results import Baseline, Finding, Measurements
 
 __all__ = [
+    "ESTIMATE",
     "FAILURES_UNKNOWN",
     "LABELS_COVERAGE",
     "LABELS_WAITING",

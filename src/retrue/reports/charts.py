@@ -67,6 +67,7 @@ def line_chart(
     shown: Callable[[float], str],
     limit: float | None = None,
     from_zero: bool = False,
+    beside: Sequence[ChartPoint] = (),
 ) -> str:
     """Return an ``<svg>`` element of the values over time, '' where there is none.
 
@@ -76,6 +77,7 @@ def line_chart(
         shown: How a value is written on the axis.
         limit: A threshold, drawn as a dashed line.
         from_zero: Whether the axis starts at zero, as counts and shares should.
+        beside: The same at the same times by another measure, as a line of its own without dots or intervals.
 
     >>> line_chart("rows", [], shown=str)
     ''
@@ -83,6 +85,7 @@ def line_chart(
     values = [value for point in points for value in (point.value, point.low, point.high) if _there(value)]
     if not any(_there(point.value) for point in points):
         return ""
+    values += [point.value for point in beside if _there(point.value)]
     least, most = _domain([*values, *([limit] if _there(limit) else [])], from_zero=from_zero)
     scale = _Scale(points[0].at, points[-1].at, least, most)
     parts = [
@@ -90,6 +93,7 @@ def line_chart(
         *_marks(scale, points),
         *_limit(scale, limit, shown),
         *(_band(scale, run) for run in _runs(points, with_band=True)),
+        *(_line(scale, run, "beside") for run in _runs(beside, with_band=False)),
         *(_line(scale, run) for run in _runs(points, with_band=False)),
         *_dots(scale, points, shown),
     ]

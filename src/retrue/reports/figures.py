@@ -23,6 +23,7 @@ def key_figures(measurements: Measurements) -> tuple[Figure, ...]:
     return (
         _rows(measurements),
         *_performance(measurements),
+        *_estimate(measurements),
         *_drift(measurements),
         *_expectations(measurements),
         *_system(measurements),
@@ -107,6 +108,33 @@ def interval(found: Interval) -> str:
     return f"{share(found.confidence)} interval {metric(found.low)} to {metric(found.high)}"
 
 
+def plus_minus(found: Interval) -> str:
+    """Write a value with the half width of its interval.
+
+    >>> plus_minus(Interval(value=0.66, low=0.64, high=0.68))
+    '0.660 ± 0.02'
+    """
+    return f"{metric(found.value)} ± {metric((found.high - found.low) / 2)}"
+
+
+def estimate_sentences(measurements: Measurements) -> tuple[str, ...]:
+    """Say how estimate and labels met, and when an estimate is not to be trusted; nothing where none was made or asked for."""
+    estimate, realised = measurements.estimate, measurements.performance
+    if estimate is None:
+        withheld = [part.reason for part in measurements.unmeasured if part.part == "estimate"]
+        return tuple(f"No performance was estimated: {reason}." for reason in withheld)
+    met = realised.metrics.get(estimate.metric) if realised else None
+    said = f"{estimate.metric}: estimated {plus_minus(estimate.judged)}"
+    told = (
+        f"{said}, realised {metric(met.value)}." if met else f"{said}, from {count(estimate.rows)} rows without labels."
+    )
+    trust = (
+        "An estimate takes the relation of features to labels to be that of the baseline's reference: concept drift is"
+        f" invisible to it. {share(estimate.unsupported_share)} of its rows lie outside what the reference has seen."
+    )
+    return told, trust
+
+
 def day(window: Window) -> str:
     """Write a window's start; the hour only where windows are not whole days."""
     return window.name.removeprefix(f"{window.model} ")
@@ -136,6 +164,14 @@ def _performance(measurements: Measurements) -> Iterator[Figure]:
     elif measurements.pull.rows:
         arrived = measurements.pull.labelled_rows / measurements.pull.rows
         yield Figure(label="Labels arrived", value=share(min(1.0, arrived)), note="too few to judge performance")
+
+
+def _estimate(measurements: Measurements) -> Iterator[Figure]:
+    if (estimate := measurements.estimate) is not None:
+        realised = measurements.performance
+        met = realised.metrics.get(estimate.metric) if realised else None
+        note = f"realised {metric(met.value)}" if met else "no labels needed, blind to concept drift"
+        yield Figure(label=f"{estimate.metric}, estimated", value=plus_minus(estimate.judged), note=note)
 
 
 def _drift(measurements: Measurements) -> Iterator[Figure]:

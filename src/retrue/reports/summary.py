@@ -11,7 +11,19 @@ from retrue.failures.stories import FailureStory
 from retrue.recorded import metrics_of
 from retrue.reports.charts import ChartPoint, Series, line_chart, lines_chart
 from retrue.reports.failures import failure_section
-from retrue.reports.figures import count, day, dollars, key_figures, metric, number, share, size, span, tokens
+from retrue.reports.figures import (
+    count,
+    day,
+    dollars,
+    estimate_sentences,
+    key_figures,
+    metric,
+    number,
+    share,
+    size,
+    span,
+    tokens,
+)
 from retrue.reports.page import render, verdict_line
 from retrue.reports.resources import resource_figures, sampled
 from retrue.reports.served import comparisons, side_by_side
@@ -88,6 +100,7 @@ def render_summary(
         notes={each: hindsight.notes.get(each.fingerprint(verdict.window.model), ()) for each in verdict.findings},
         hindsight=hindsight,
         figures=key_figures(measurements),
+        estimate=estimate_sentences(measurements),
         failures=failure_section(stories, measurements.system),
         titles={each.id: each.text.title for each in stories},
         side_by_side=side_by_side(measurements.system),
@@ -114,14 +127,17 @@ def _past(verdict: Verdict, measurements: Measurements, history: Sequence[Histor
 
 
 def _judged_metric(measurements: Measurements, past: Sequence[_Past]) -> str | None:
-    """Return the recorded name of the judged metric; from history where this window's labels have not arrived."""
+    """Return the recorded name of the judged metric; from history where this window's labels have not arrived.
+
+    Where no labels ever arrived, it is the estimated one.
+    """
     if measurements.performance is not None:
         return f"performance.{measurements.performance.metric}.realised"
     for each in reversed(past):
         known = sorted(name for name in each.metrics if name.startswith("performance.") and name.endswith(".realised"))
         if known:
             return known[0]
-    return None
+    return f"performance.{measurements.estimate.metric}.estimated" if measurements.estimate else None
 
 
 def _charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, float]) -> Iterator[Chart]:
@@ -144,7 +160,7 @@ def _line_charts(past: Sequence[_Past], limits: Mapping[str, float]) -> Iterator
 
 def _single_charts(past: Sequence[_Past], judged: str | None, limits: Mapping[str, float]) -> Iterator[Chart]:
     wanted: list[tuple[str, str, Callable[[float], str], bool]] = [
-        (judged, f"{judged.split('.')[1]} (realised)", metric, False) if judged else ("", "", metric, False),
+        (judged, _judged_title(judged, past), metric, False) if judged else ("", "", metric, False),
         ("drift.share", "Share of drifted columns", share, True),
         ("rows", "Rows", count, True),
         ("system.error_share", "Failed inferences", share, True),
@@ -152,10 +168,21 @@ def _single_charts(past: Sequence[_Past], judged: str | None, limits: Mapping[st
     ]
     for name, title, shown, from_zero in wanted:
         points = _points(past, name)
-        drawn = line_chart(title, points, shown=shown, limit=limits.get(name), from_zero=from_zero)
+        beside = _points(past, _estimated(name)) if name == judged else ()
+        drawn = line_chart(title, points, shown=shown, limit=limits.get(name), from_zero=from_zero, beside=beside)
         if drawn:
             newest = points[-1].value
             yield Chart(title=title, now="not measured" if newest is None else shown(newest), svg=Markup(drawn))  # noqa: S704 - charts escape
+
+
+def _judged_title(judged: str, past: Sequence[_Past]) -> str:
+    _, name, how = judged.split(".")
+    beside = how == "realised" and any(_estimated(judged) in each.metrics for each in past)
+    return f"{name} ({how}{', dashed: estimated' if beside else ''})"
+
+
+def _estimated(judged: str) -> str:
+    return judged.replace(".realised", ".estimated")
 
 
 def _points(past: Sequence[_Past], name: str) -> list[ChartPoint]:

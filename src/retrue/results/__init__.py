@@ -14,6 +14,13 @@ from retrue.results.decided import (
     RetrainCause,
     SliceComparison,
 )
+from retrue.results.estimated import (
+    CalibrationCurve,
+    EstimatedPerformance,
+    Estimation,
+    EstimationMethod,
+    ScoreCalibration,
+)
 from retrue.results.failures import (
     HISTOGRAM_BINS,
     PEAKS,
@@ -25,6 +32,8 @@ from retrue.results.failures import (
     SystemHealth,
 )
 from retrue.results.judged import (
+    ESTIMATED,
+    WITHHELD,
     Baseline,
     Finding,
     HistoryPoint,
@@ -53,9 +62,12 @@ from retrue.results.measured import (
 from retrue.results.measurements import Measurements
 
 __all__ = [
+    "ESTIMATED",
     "HISTOGRAM_BINS",
     "PEAKS",
+    "WITHHELD",
     "Baseline",
+    "CalibrationCurve",
     "Change",
     "ColumnDrift",
     "ColumnKind",
@@ -64,6 +76,9 @@ __all__ = [
     "Decision",
     "DriftResult",
     "Effect",
+    "EstimatedPerformance",
+    "Estimation",
+    "EstimationMethod",
     "ExpectationOutcome",
     "FailingInput",
     "FailureGroup",
@@ -84,6 +99,7 @@ __all__ = [
     "Resources",
     "RetrainCause",
     "SchemaDifference",
+    "ScoreCalibration",
     "Served",
     "SetAside",
     "Severity",

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from retrue.results.estimated import Estimation
 from retrue.results.measured import Profile, RealisedPerformance, Severity
 from retrue.windows import Window
 
 FAILURE_GROUP = "failure.group"
+ESTIMATED = "performance.estimated"
+WITHHELD = "performance.withheld"
 
 
 class Outcome(StrEnum):
@@ -147,7 +150,8 @@ class Baseline:
 
     ``thresholds`` maps a column to (method, threshold). ``digest`` is the SHA-256 of the reference rows and of
     everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
-    while the reference holds whole rows.
+    while the reference holds whole rows. ``estimation`` is what estimates without labels need, None in baselines that were
+    frozen without it.
     """
 
     model: str
@@ -159,6 +163,7 @@ class Baseline:
     reference_digest: str
     digest: str = field(default="")
     marginals: Marginals | None = None
+    estimation: Estimation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

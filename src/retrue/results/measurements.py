@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retrue.results.estimated import EstimatedPerformance
 from retrue.results.failures import FailureGroup, SystemHealth
 from retrue.results.measured import (
     DriftResult,
@@ -30,6 +31,7 @@ class Measurements:
     validation: ValidationResult | None = None
     drift: DriftResult | None = None
     performance: RealisedPerformance | None = None
+    estimate: EstimatedPerformance | None = None
     system: SystemHealth | None = None
     failures: tuple[FailureGroup, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()

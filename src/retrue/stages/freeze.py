@@ -20,6 +20,7 @@ from retrue.ledger import EXTERNAL
 from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
+from retrue.stages.estimate import CLASS_SCORES, estimation_of
 from retrue.stages.measure import (
     LABELLED_ROWS_MAX,
     PREDICTION_COLUMNS,
@@ -67,7 +68,8 @@ def freeze_from_log(
     span = _span(model, start or BEGINNING, end or workspace.now())
     with pull_window(span, settings, root=workspace.project.root, erased=workspace.erased(model)) as pulled:
         version = version or served_version(pulled.report.model_versions)
-        wanted = (*RECORD_COLUMNS, "model_version", *STATUS_COLUMNS)
+        classes = (CLASS_SCORES,) if settings.task == "multiclass" else ()
+        wanted = (*RECORD_COLUMNS, "model_version", *STATUS_COLUMNS, *classes)
         names = [*pulled.features, *(name for name in wanted if name in pulled.columns)]
         frame = rows_served_by(version, pulled.sample(REFERENCE_ROWS_MAX, seed=settings.drift.seed, columns=names))
         frame = frame[~failed_rows(frame)]
@@ -107,8 +109,8 @@ def freeze(
         workspace: The project.
         model: The model.
         version: The version these predictions are of.
-        frame: Records in order of time, features under bare names, with ``prediction``, and ``score`` and ``label`` where
-            there are any.
+        frame: Records in order of time, features under bare names, with ``prediction``, and ``score``, ``scores`` by class and
+            ``label`` where there are any.
         features: Names of the feature columns.
         source: Where the rows come from, in a few words.
 
@@ -136,6 +138,7 @@ def freeze(
             rows=len(frame),
             frozen_at=now,
         ),
+        estimation=estimation_of(frame, profile, settings),
     )
     workspace.ledger.models.register_baseline(model, version, baseline.digest, now)
     _propose(workspace, model, settings, baseline)

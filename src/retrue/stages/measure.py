@@ -26,6 +26,7 @@ from retrue.results import (
     Baseline,
     ColumnKind,
     DriftResult,
+    EstimatedPerformance,
     FailureGroup,
     Measurements,
     RealisedPerformance,
@@ -41,6 +42,7 @@ from retrue.sources.listing import source_folder
 from retrue.sources.pulled import PulledWindow
 from retrue.sources.remote import is_remote
 from retrue.sources.resource_samples import measure_resources
+from retrue.stages.estimate import estimate_frame, estimated_columns
 from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
 from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LABELLED_ROWS_MAX = 50_000  # bounds what the bootstrap of the metrics sees; its interval shows what that costs
+ESTIMATED_ROWS_MAX = 50_000
 PREDICTION_COLUMNS = ("prediction", "score")
 STATUS_COLUMNS = ("status", "error_type")
 
@@ -198,11 +201,21 @@ def _compare(measured: Measurements, opened: OpenWindow, baseline: Baseline, ste
     settings = opened.settings
     measured = _measure_in_engine(measured, opened, baseline, step)
     drift, html = step("drift", lambda: _drift(opened, baseline))
-    judged = settings.labels and not settings.generates
-    performance = step("performance", lambda: _performance(opened)) if judged else None
-    if isinstance(performance, Unmeasured):
-        return replace(measured, drift=drift, unmeasured=(performance,)), html
-    return replace(measured, drift=drift, performance=performance), html
+    measured = replace(measured, drift=drift)
+    return (measured if settings.generates else step("performance", lambda: _judged(measured, opened, baseline))), html
+
+
+def _judged(measured: Measurements, opened: OpenWindow, baseline: Baseline) -> Measurements:
+    """Measure performance: realised where labels have arrived, estimated beside it."""
+    settings = opened.settings
+    realised = _performance(opened) if settings.labels else None
+    estimate = _estimate(opened, baseline) if settings.performance.estimate else None
+    return replace(
+        measured,
+        performance=realised if isinstance(realised, RealisedPerformance) else None,
+        estimate=estimate if isinstance(estimate, EstimatedPerformance) else None,
+        unmeasured=tuple(each for each in (realised, estimate) if isinstance(each, Unmeasured)),
+    )
 
 
 def _system(opened: OpenWindow) -> tuple[SystemHealth, tuple[FailureGroup, ...]]:
@@ -323,3 +336,14 @@ def _performance(opened: OpenWindow) -> RealisedPerformance | Unmeasured:
         min_labels=settings.performance.min_labels,
         seed=settings.drift.seed,
     )
+
+
+def _estimate(opened: OpenWindow, baseline: Baseline) -> EstimatedPerformance | Unmeasured:
+    settings, pulled = opened.settings, opened.pulled
+    wanted = dict.fromkeys((*estimated_columns(baseline, settings), *STATUS_COLUMNS))
+    names = [name for name in wanted if name in pulled.columns]
+    frame = pulled.sample(ESTIMATED_ROWS_MAX, seed=settings.drift.seed, columns=names)
+    frame = frame[~failed_rows(frame)]
+    drawn = pulled.report.rows > ESTIMATED_ROWS_MAX  # by weight: its rows count the same
+    weights = None if drawn else frame.get("sample_weight")
+    return estimate_frame(opened.project, settings, baseline, frame, weights=weights)

@@ -194,6 +194,7 @@ def _limits(opened: OpenWindow) -> Mapping[str, float]:
     latency = {f"system.latency_ms.{name}": getattr(system, f"latency_{name}_ms") for name in ("p50", "p95", "p99")}
     limits = {
         f"performance.{metric}.realised": bound,
+        f"performance.{metric}.estimated": bound,
         "system.error_share": system.max_error_share,
         "system.cost_usd_per_1k": system.max_cost_usd_per_1k,
         "system.cpu_cores.p95": system.max_cpu_cores,

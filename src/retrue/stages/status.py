@@ -19,7 +19,8 @@ class Standing:
     """A model's last windows, newest first, its champion, its open incidents, and what waits to be carried out.
 
     ``failures`` are the failure groups that are not resolved, ``pending`` findings that are no incident yet. ``probation`` is the
-    version compared with the one before it, ``challenger`` one that waits for later windows.
+    version compared with the one before it, ``challenger`` one that waits for later windows. ``metric`` is the judged one of
+    performance, empty where none is.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Standing:
     undelivered: Mapping[str, int]
     probation: str | None = None
     challenger: str | None = None
+    metric: str = ""
 
     @property
     def outcome(self) -> str:
@@ -74,6 +76,24 @@ class Standing:
         return [f"pending: {each.label} in {each.line}" for each in self.pending]
 
     @property
+    def performance(self) -> str:
+        """One line on how estimates and labels met, empty where nothing was estimated."""
+        pairs = [(self._value(each, "estimated"), self._value(each, "realised")) for each in self.windows]
+        estimated = [value for value, _ in pairs if value is not None]
+        if not estimated:
+            return ""
+        met = [(guess, fact) for guess, fact in pairs if guess is not None and fact is not None]
+        newest = f"{self.metric}: estimated {estimated[0]:.3f} in the newest window that has an estimate"
+        if not met:
+            return f"{newest}; no labels to compare with yet"
+        apart = sum(abs(guess - fact) for guess, fact in met) / len(met)
+        guess, fact = met[0]
+        return f"{newest}; estimated {guess:.3f}, realised {fact:.3f} where labels came last; {apart:.3f} apart over {len(met)} windows"
+
+    def _value(self, revision: Revision, how: str) -> float | None:
+        return revision.metrics.get(f"performance.{self.metric}.{how}")
+
+    @property
     def outbox(self) -> str:
         """One line about what has not been carried out."""
         parts = [f"{count} {kind} waiting" for kind, count in self.waiting.items()]
@@ -104,6 +124,8 @@ class Standing:
                     "line": each.verdict.line,
                     "model_version": each.verdict.model_version,
                     "mlflow_run_id": each.mlflow_run_id,
+                    "estimated": self._value(each, "estimated"),
+                    "realised": self._value(each, "realised"),
                 }
                 for each in self.windows
             ],
@@ -116,7 +138,7 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
     Raises:
         ConfigError: No such model.
     """
-    workspace.project.model(model)
+    settings = workspace.project.model(model)
     ledger = workspace.ledger
     counts = ledger.outbox.counts(model=model)
     newest = ledger.latest(model, limit=windows)
@@ -132,4 +154,5 @@ def describe(workspace: Workspace, model: str, *, windows: int) -> Standing:
         undelivered={kind: count for (kind, state), count in counts.items() if state == "undelivered"},
         probation=probation.version if probation else None,
         challenger=trial.version if trial else None,
+        metric=settings.metric,
     )
