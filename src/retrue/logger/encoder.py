@@ -28,9 +28,10 @@ class Encoder:
         reader: The ident of the thread that reads values of the host now, whose code may log in turn; 0: none does.
         lent_records: Encoded in moments that were lent.
         failures: Exceptions that values of the host raised and no rule caught.
+        signal: What a signal handler of the host raised in a lent moment; it is the host's.
     """
 
-    __slots__ = ("_lock", "_streams", "failures", "is_quick", "lent_records", "reader")
+    __slots__ = ("_lock", "_streams", "failures", "is_quick", "lent_records", "reader", "signal")
 
     def __init__(self, streams: Sequence[Stream], *, is_quick: bool) -> None:
         self._streams = streams
@@ -39,6 +40,7 @@ class Encoder:
         self.reader = 0
         self.lent_records = 0
         self.failures = 0
+        self.signal: BaseException | None = None
 
     def encode(self, items: Sequence[Item]) -> None:
         """Encode records into the lines of their streams; many lines are written."""
@@ -46,7 +48,7 @@ class Encoder:
             self.reader = threading.get_ident()
             for item in items:
                 self._encode(item)
-            self.reader = 0
+            self.reader, self.signal = 0, None
             for stream in self._streams:
                 if len(stream.lines) >= BATCH_RECORDS:
                     stream.write()
@@ -61,7 +63,10 @@ class Encoder:
                 for item in lane.take(1):
                     self.lent_records += 1
                     self._encode(item)
+                if self.signal:
+                    raise self.signal
         finally:
+            self.signal = None
             self.reader = 0
             self._lock.release()
 
@@ -82,9 +87,7 @@ class Encoder:
     def _line(self, stream: Stream, facts: Facts | Plain, number: int, weight: float) -> bytes | None:
         try:
             return stream.encode(facts, number, weight)
-        except (KeyboardInterrupt, SystemExit):  # raised by the host's signal handler in a thread of its own
-            stream.tally.add(DROPPED + UNREADABLE)
-            raise
-        except BaseException:  # noqa: BLE001 - a value may even raise CancelledError; it costs its own record only
+        except BaseException as error:  # noqa: BLE001 - a value may even raise CancelledError; it costs its own record only
             self.failures += 1
+            self.signal = error if isinstance(error, (KeyboardInterrupt, SystemExit)) else None
             return None
