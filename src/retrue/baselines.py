@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.errors import BaselineError, NameRefusedError
-from retrue.results import Baseline, Estimation, Profile, Provenance, RealisedPerformance
+from retrue.results import Baseline, Estimation, Profile, Provenance, RealisedPerformance, Reliance
 from retrue.windows import check_name
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ REFERENCE = "reference.parquet"
 DESCRIPTION = "baseline.json"
 REFERENCE_ROWS_MAX = 100_000  # five samples of the default size; the profile is of all rows anyway
 BASELINE_BYTES_MAX = 100_000_000
-
-_LATER = frozenset({"marginals", "estimation"})
+_LATER = frozenset({"marginals", "estimation", "reliance"})
 """Fields that baselines frozen before them do not have: absent where they are None, or those would have another digest."""
 _UNFROZEN = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,6 +51,7 @@ def freeze_baseline(
     performance: RealisedPerformance | None,
     provenance: Provenance,
     estimation: Estimation | None = None,
+    reliance: Reliance | None = None,
     seed: int = 0,
 ) -> Baseline:
     """Write the baseline of a model version, all of it or nothing, and return it.
@@ -80,6 +80,7 @@ def freeze_baseline(
             provenance=provenance,
             reference_digest="",
             estimation=estimation,
+            reliance=reliance,
         )
         built = Path(partial) / "baseline"
         baseline = write_baseline(built, given, _reference_table(reference, seed))
@@ -249,7 +250,7 @@ def _put(built: Path, place: Path, baseline: Baseline, folder: Path) -> Baseline
             sync(place.parent)
             return baseline
     found = read_baseline(folder, baseline.model, baseline.version)
-    if _unfrozen(found) != _unfrozen(baseline):
+    if _unfrozen(found) not in (_unfrozen(baseline), _older(_unfrozen(baseline))):
         raise BaselineError(
             f"version {baseline.version} of {baseline.model} has another baseline already; a baseline never changes. "
             f"Remove {folder.name}/{baseline.model}/{baseline.version} if it is wrong, or register a new version"
@@ -260,6 +261,11 @@ def _put(built: Path, place: Path, baseline: Baseline, folder: Path) -> Baseline
 def _unfrozen(baseline: Baseline) -> Baseline:
     """The baseline without the time it was frozen and the digest that depends on it."""
     return replace(baseline, provenance=replace(baseline.provenance, frozen_at=_UNFROZEN), digest="")
+
+
+def _older(baseline: Baseline) -> Baseline:
+    """The baseline as a retrue wrote it that did not know the later fields."""
+    return replace(baseline, reliance=None)
 
 
 @cache

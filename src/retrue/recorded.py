@@ -1,7 +1,8 @@
 """What is recorded of a judged window: the metrics of its charts and its ``verdict.json``. Pure.
 
 Metrics are finite numbers under names that MLflow takes; ``verdict.json`` holds everything measured, under the columns'
-own names, except category values: but for those that at least five inferences share and that fail more often than others.
+own names, except category values: but for those that at least five inferences share and that fail more often than others, and
+those of slices, which have many more rows.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _PARTS = (
     "drift",
     "performance",
     "estimate",
+    "slices",
+    "attribution",
     "system",
     "failures",
     "unmeasured",
@@ -221,6 +224,10 @@ def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, floa
     yield "labels.coverage_share", performance.coverage_share
     for metric, interval in performance.metrics.items():
         yield from _interval_metrics(f"performance.{metric}.realised", interval)
+    if split := measurements.attribution:
+        yield "attribution.total", split.total.value
+        yield "attribution.inputs", split.inputs.value
+        yield "attribution.relation", split.relation.value
 
 
 def _estimate_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:

@@ -73,6 +73,20 @@ def value_of(metric: str, rows: LabelledRows) -> float:
         return float(compute[metric]())
 
 
+def row_loss(metric: str, rows: LabelledRows) -> Array:
+    """Return what a metric that is a mean over rows averages; of ``accuracy`` 1 where the prediction is right."""
+    truth = rows.truth
+    if metric in {"log_loss", "brier_score"}:
+        if metric == "brier_score":
+            return np.asarray((rows.score - truth) ** 2)
+        least = np.finfo(float).eps
+        return np.asarray(-np.log(np.clip(np.where(truth == 1, rows.score, 1 - rows.score), least, 1 - least)))
+    if metric == "accuracy":
+        return np.asarray(truth == rows.predicted, dtype=float)
+    error = np.abs(truth - rows.predicted)
+    return np.asarray(error / np.maximum(np.abs(truth), np.finfo(float).eps) if metric == "mape" else error)
+
+
 def number_blocks(times: ArrayLike, length: timedelta) -> Positions:
     """Return the number of each row's block of time, from 0, gaps closed; blocks start at multiples of ``length`` since 1970.
 
@@ -162,7 +176,7 @@ def _expanded(tail: float, blocks: int) -> float:
 def _summed(metric: str, rows: LabelledRows) -> tuple[Array, Callable[[Array], Array]]:
     """Return columns to be summed over the drawn rows, and the metric as a function of those sums."""
     if metric in {"log_loss", "brier_score", "mae", "mape", "accuracy"}:
-        return np.column_stack([_loss(metric, rows), np.ones_like(rows.truth)]), lambda sums: sums[:, 0] / sums[:, 1]
+        return np.column_stack([row_loss(metric, rows), np.ones_like(rows.truth)]), lambda sums: sums[:, 0] / sums[:, 1]
     truth, predicted = rows.truth, rows.predicted
     if metric in {"rmse", "r2"}:
         centred = truth - truth.mean()
@@ -175,19 +189,6 @@ def _summed(metric: str, rows: LabelledRows) -> tuple[Array, Callable[[Array], A
         return columns, _f1_macro if metric == "f1_macro" else _balanced_accuracy
     columns = np.column_stack([truth * predicted, truth, predicted])
     return columns, {"precision": _precision, "recall": _recall, "f1": _f1}[metric]
-
-
-def _loss(metric: str, rows: LabelledRows) -> Array:
-    truth = rows.truth
-    if metric in {"log_loss", "brier_score"}:
-        if metric == "brier_score":
-            return np.asarray((rows.score - truth) ** 2)
-        least = np.finfo(float).eps
-        return np.asarray(-np.log(np.clip(np.where(truth == 1, rows.score, 1 - rows.score), least, 1 - least)))
-    if metric == "accuracy":
-        return np.asarray(truth == rows.predicted, dtype=float)
-    error = np.abs(truth - rows.predicted)
-    return np.asarray(error / np.maximum(np.abs(truth), np.finfo(float).eps) if metric == "mape" else error)
 
 
 def _rmse(sums: Array) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +9,10 @@ from typing import TYPE_CHECKING
 from retrue.adapters.failures_ibis import GENERATOR, narrow
 from retrue.adapters.moments_ibis import NUMBERS
 from retrue.adapters.quantiles_ibis import finite, measure_quantiles
-from retrue.results import Condition
 from retrue.sources.batches import Kind
 from retrue.sources.pulled import PulledWindow
 from retrue.sources.reading import kind_of
+from retrue.statistics.conditions import FEW, Bucket, Candidate, candidates, rounded_edges
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -22,13 +20,7 @@ if TYPE_CHECKING:
 FIELDS = ("model_version", "endpoint", GENERATOR)
 """Fields of the record that are looked at beside the features."""
 COLUMNS_MAX = 200
-TEXT_MAX = 100  # characters: a longer value is prose, not a category
-FEW = 30  # a number with as few different values is taken as categories
-DIGITS = 3  # significant digits of the edges of ranges, so that what is shown is what was measured
 SHARES = (0.02, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.98)
-
-Bucket = str | int | None
-Candidate = tuple[Condition, frozenset[Bucket]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +44,7 @@ class Column:
 
     def candidates(self, buckets: Iterable[Bucket]) -> Iterator[Candidate]:
         """Yield the conditions that these buckets make, each with those of its own."""
-        found = set(buckets)
-        if None in found:
-            yield Condition(column=self.name, relation="is missing"), frozenset({None})
-        present = found - {None}
-        if self.edges is None:
-            yield from (self._category(str(value)) for value in sorted(present, key=str) if len(str(value)) <= TEXT_MAX)
-        elif len(present) > 1:
-            yield from self._ranges(self.edges)
-
-    def _category(self, value: str) -> Candidate:
-        shown = number_text(float(value)) if self.kind in NUMBERS else value
-        return Condition(column=self.name, relation="=", value=shown), frozenset({value})
-
-    def _ranges(self, edges: Sequence[float]) -> Iterator[Candidate]:
-        for place, edge in enumerate(edges):
-            below, above = frozenset(range(place + 1)), frozenset(range(place + 1, len(edges) + 1))
-            yield Condition(column=self.name, relation="<", value=number_text(edge)), below
-            yield Condition(column=self.name, relation=">=", value=number_text(edge)), above
-        for place, (low, high) in enumerate(itertools.pairwise(edges), start=1):
-            shown = f"[{number_text(low)}, {number_text(high)})"
-            yield Condition(column=self.name, relation="in", value=shown), frozenset({place})
+        return candidates(self.name, buckets, edges=self.edges, numbers=self.kind in NUMBERS)
 
 
 def find_columns(pulled: PulledWindow) -> list[Column]:
@@ -87,22 +59,11 @@ def find_columns(pulled: PulledWindow) -> list[Column]:
     columns = []
     for name in names:
         if name in many:
-            edges = _edges([value for _, value in quantiles.get(name, ())])
+            edges = rounded_edges(value for _, value in quantiles.get(name, ()))
             columns += [Column(name=name, kind=kinds[name], edges=edges)] if edges else []
         elif kinds[name] in (*NUMBERS, Kind.TEXT, Kind.BOOLEAN):
             columns.append(Column(name=name, kind=kinds[name]))
     return columns
-
-
-def number_text(value: float) -> str:
-    """Return a number as people read it.
-
-    >>> number_text(2500.0), number_text(0.125), number_text(1e20)
-    ('2,500', '0.125', '1e+20')
-    """
-    if value and not 1e-4 <= abs(value) < 1e15:
-        return f"{value:g}"
-    return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
 def _many(pulled: PulledWindow, table: ir.Table, numbers: Sequence[str]) -> list[str]:
@@ -112,12 +73,3 @@ def _many(pulled: PulledWindow, table: ir.Table, numbers: Sequence[str]) -> list
     counts = {f"n{place}": finite(table[name]).approx_nunique() for place, name in enumerate(numbers)}
     (row,) = pulled.engine.fetch(table.aggregate(**counts))
     return [name for name, distinct in zip(numbers, row, strict=True) if distinct > FEW]
-
-
-def _edges(values: Sequence[float]) -> tuple[float, ...]:
-    """Round edges to a few digits; equal ones become one."""
-    return tuple(sorted({_rounded(value) for value in values}))
-
-
-def _rounded(value: float) -> float:
-    return round(value, DIGITS - 1 - math.floor(math.log10(abs(value)))) if value else 0.0

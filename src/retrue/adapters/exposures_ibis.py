@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrue.adapters.candidates_ibis import FIELDS, Bucket, Column, find_columns
+from retrue.adapters.candidates_ibis import FIELDS, Column, find_columns
 from retrue.adapters.failures_ibis import FAILED, narrow
 from retrue.failures import Sums
 from retrue.results import Condition
 from retrue.sources.engine import hash_of
 from retrue.sources.pulled import PulledWindow
+from retrue.statistics.conditions import Bucket
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -11,6 +11,7 @@ from retrue.adapters.failures_ibis import Failures
 from retrue.failures import Exposure, InputThresholds, Sums, pairs_to_measure, rank_conditions
 from retrue.results import FailingInput
 from retrue.sources.pulled import PulledWindow
+from retrue.statistics.conditions import on_own_columns
 
 GROUPS_MAX = 10  # groups examined, those with most failures
 FAILURES_MIN = 10  # fewer failures say nothing of what they share
@@ -75,17 +76,7 @@ def _pairs(exposures: list[Exposure], whole: Tally, number: int) -> tuple[Condit
 def _ranked(measured: list[Exposure], exposures: Exposures, number: int) -> Iterator[FailingInput]:
     whole = exposures.whole
     found = rank_conditions(measured, failed=whole.failed[number], total=whole.total, thresholds=_THRESHOLDS)
-    for each in islice(_on_own_columns(found), INPUTS_MAX):
+    for each in islice(on_own_columns(found), INPUTS_MAX):
         failures = round(each.failures * exposures.failed_factor)
         others = round((each.rows - each.failures) * exposures.success_factor)
         yield replace(each, failures=failures, rows=failures + others)
-
-
-def _on_own_columns(found: Iterable[FailingInput]) -> Iterator[FailingInput]:
-    """Leave out what speaks of a column that a stronger one has spoken of: ranges of one number overlap."""
-    told: set[str] = set()
-    for each in found:
-        columns = {condition.column for condition in each.conditions}
-        if not columns & told:
-            told |= columns
-            yield each

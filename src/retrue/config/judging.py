@@ -68,6 +68,8 @@ class PerformanceSettings(Settings):
     may be, in units of the metric. ``min_coverage`` is the share of rows that must have labels before it is judged
     by them; until then by an ``estimate``, unless more than ``max_unsupported_share`` of the rows lie outside what the
     baseline's reference has seen. None: as much as the reference's own stretches do.
+    The values or quarters of the columns in ``slices`` are looked at by themselves; ``max_slice_drop`` bounds how much worse
+    than on the reference's rows of the same slice the metric may be there.
     """
 
     metric: str | None = None
@@ -79,6 +81,23 @@ class PerformanceSettings(Settings):
     positive_label: str | int = 1
     estimate: bool = True
     max_unsupported_share: Share | None = None
+    slices: tuple[str, ...] = ()
+    max_slice_drop: Positive | None = None
+    min_slice_rows: int = Field(default=100, ge=10)
+
+    @field_validator("slices")
+    @classmethod
+    def _once(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in slices if slices.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is named twice")
+        return slices
+
+    @model_validator(mode="after")
+    def _bound_has_slices(self) -> Self:
+        if self.max_slice_drop is not None and not self.slices:
+            raise ValueError("max_slice_drop bounds declared slices: name their columns under performance.slices")
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

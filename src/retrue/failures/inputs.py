@@ -16,6 +16,7 @@ from statistics import NormalDist
 
 from retrue.results import Interval
 from retrue.results.failures import Condition, FailingInput
+from retrue.statistics.false_discovery import discoveries
 
 SUSPECTS_OF_COLUMN = 2  # conditions of one column that are paired: ranges of one number overlap
 
@@ -273,11 +274,8 @@ def _not_chance(found: Sequence[_Measured], looked_at: int, false_share: float) 
     ``looked_at`` counts those that could have been found: of pairs all that the single conditions make, since the few that
     were measured were chosen because their parts looked bad.
     """
-    ordered = sorted(found, key=lambda each: each.chance)
-    kept = max(
-        (rank for rank, each in enumerate(ordered, 1) if each.chance <= false_share * rank / looked_at), default=0
-    )
-    return ordered[:kept]
+    kept = discoveries([each.chance for each in found], false_share=false_share, looked_at=looked_at)
+    return [each for each, real in zip(found, kept, strict=True) if real]
 
 
 def _gains(found: _Measured, alone: Mapping[Condition, float], pair_gain: float) -> bool:

@@ -15,6 +15,7 @@ from retrue.findings.data import (
 from retrue.findings.failures import failure_findings
 from retrue.findings.performance import ESTIMATE, LABELS_COVERAGE, LABELS_WAITING, performance_findings
 from retrue.findings.served import compare_served, served_findings
+from retrue.findings.slices import slice_findings
 from retrue.findings.source import source_findings
 from retrue.findings.system import FAILURES_UNKNOWN, NO_TRAFFIC, system_findings, unjudged_bounds
 from retrue.results import Baseline, Finding, Measurements
@@ -41,6 +42,7 @@ def all_findings(measurements: Measurements, baseline: Baseline, settings: Model
     yield from expectation_findings(measurements)
     yield from drift_findings(measurements, baseline, settings)
     yield from performance_findings(measurements, baseline, settings)
+    yield from slice_findings(measurements, settings)
     yield from traffic_findings(measurements, settings)
 
 

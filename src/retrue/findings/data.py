@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrue.config import ModelSettings
+from retrue.findings.harm import harm_of, leaning
 from retrue.results import Baseline, ColumnProfile, Finding, Measurements, Severity
 
 PREDICTIONS = frozenset({"prediction", "score"})
@@ -138,10 +139,10 @@ def drift_findings(measurements: Measurements, baseline: Baseline, settings: Mod
             yield Finding(
                 check="drift.prediction" if prediction else "drift.column",
                 scope=column.column,
-                severity=Severity.WARNING,
+                severity=harm_of(column.column, baseline.reliance),
                 value=f"{column.score:.3f}",
                 threshold=f"{column.threshold:.3f}",
-                message=f"{column.column} has drifted: {column.method} {column.score:.3f}, threshold {column.threshold:g}.",
+                message=f"{column.column} has drifted: {column.method} {column.score:.3f}, threshold {column.threshold:g}{leaning(column.column, baseline.reliance)}.",
                 next_step="See drift.html: what the model says has shifted."
                 if prediction
                 else "See its plot in drift.html.",

@@ -60,12 +60,14 @@ from retrue.results.measured import (
     ValidationResult,
 )
 from retrue.results.measurements import Measurements
+from retrue.results.why import Attribution, Moved, Part, Reliance, Slice, SlicePart, Slices
 
 __all__ = [
     "ESTIMATED",
     "HISTOGRAM_BINS",
     "PEAKS",
     "WITHHELD",
+    "Attribution",
     "Baseline",
     "CalibrationCurve",
     "Change",
@@ -91,11 +93,14 @@ __all__ = [
     "Interval",
     "Marginals",
     "Measurements",
+    "Moved",
     "Outcome",
+    "Part",
     "Profile",
     "Provenance",
     "PullReport",
     "RealisedPerformance",
+    "Reliance",
     "Resources",
     "RetrainCause",
     "SchemaDifference",
@@ -103,7 +108,10 @@ __all__ = [
     "Served",
     "SetAside",
     "Severity",
+    "Slice",
     "SliceComparison",
+    "SlicePart",
+    "Slices",
     "SystemHealth",
     "Unmeasured",
     "ValidationResult",

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from retrue.results.estimated import Estimation
 from retrue.results.measured import Profile, RealisedPerformance, Severity
+from retrue.results.why import Reliance
 from retrue.windows import Window
 
 FAILURE_GROUP = "failure.group"
@@ -151,7 +152,8 @@ class Baseline:
     ``thresholds`` maps a column to (method, threshold). ``digest`` is the SHA-256 of the reference rows and of
     everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
     while the reference holds whole rows. ``estimation`` is what estimates without labels need, None in baselines that were
-    frozen without it.
+    frozen without it. ``reliance`` likewise, or where the reference has no
+    answers.
     """
 
     model: str
@@ -164,6 +166,7 @@ class Baseline:
     digest: str = field(default="")
     marginals: Marginals | None = None
     estimation: Estimation | None = None
+    reliance: Reliance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from retrue.results.measured import (
     Unmeasured,
     ValidationResult,
 )
+from retrue.results.why import Attribution, Slices
 from retrue.windows import Window
 
 
@@ -32,6 +33,8 @@ class Measurements:
     drift: DriftResult | None = None
     performance: RealisedPerformance | None = None
     estimate: EstimatedPerformance | None = None
+    slices: Slices | None = None
+    attribution: Attribution | None = None
     system: SystemHealth | None = None
     failures: tuple[FailureGroup, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()

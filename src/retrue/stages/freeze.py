@@ -21,12 +21,12 @@ from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
 from retrue.stages.estimate import CLASS_SCORES, estimation_of
+from retrue.stages.explain import reliance_of
+from retrue.stages.failed import STATUS_COLUMNS, failed_rows
 from retrue.stages.measure import (
     LABELLED_ROWS_MAX,
     PREDICTION_COLUMNS,
-    STATUS_COLUMNS,
     answer_columns,
-    failed_rows,
     rows_served_by,
     served_version,
 )
@@ -119,6 +119,7 @@ def freeze(
     """
     if frame.empty:
         raise BaselineError(f"a baseline of {model} needs rows: {source} has none")
+    features = tuple(features)
     settings, now = workspace.project.model(model), workspace.now()
     columns = [name for name in (*features, *answer_columns(settings)) if name in frame.columns]
     beside = [name for name in RECORD_COLUMNS if name in frame.columns and name not in (*columns, *PREDICTION_COLUMNS)]
@@ -131,6 +132,7 @@ def freeze(
         profile=profile,
         thresholds=drift_thresholds(profile, settings),
         performance=_performance(frame, settings),
+        reliance=reliance_of(frame, profile, settings, [name for name in features if name in frame.columns]),
         provenance=Provenance(
             source=source,
             start=frame["time"].iloc[0].to_pydatetime(),

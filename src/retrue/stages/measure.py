@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -43,6 +44,8 @@ from retrue.sources.pulled import PulledWindow
 from retrue.sources.remote import is_remote
 from retrue.sources.resource_samples import measure_resources
 from retrue.stages.estimate import estimate_frame, estimated_columns
+from retrue.stages.explain import explain
+from retrue.stages.failed import STATUS_COLUMNS, failed_rows
 from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
 from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
@@ -57,7 +60,6 @@ log = logging.getLogger(__name__)
 LABELLED_ROWS_MAX = 50_000  # bounds what the bootstrap of the metrics sees; its interval shows what that costs
 ESTIMATED_ROWS_MAX = 50_000
 PREDICTION_COLUMNS = ("prediction", "score")
-STATUS_COLUMNS = ("status", "error_type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +137,6 @@ def rows_served_by(version: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["model_version"].astype("string").fillna(UNKNOWN_VERSION) == version]
 
 
-def failed_rows(frame: pd.DataFrame) -> pd.Series:
-    """Return whether each record failed: a status other than ``ok``, or none but an error type."""
-    import pandas as pd
-
-    none = pd.Series(data=None, index=frame.index, dtype="string")
-    texts = (frame[name].astype("string") if name in frame.columns else none for name in STATUS_COLUMNS)
-    status, error = (text.mask(text == "") for text in texts)
-    failed: pd.Series = (status.notna() & (status.str.lower() != "ok")) | (status.isna() & error.notna())
-    return failed.astype(bool)
-
-
 def answer_columns(settings: ModelSettings) -> tuple[str, ...]:
     """Return the columns of what the model said, where it can be compared: texts and images cannot, nor are they kept."""
     return () if settings.generates else PREDICTION_COLUMNS
@@ -168,7 +159,11 @@ def check_columns(project: Project, settings: ModelSettings, baseline: Baseline)
         ConfigError: With the key and the nearest name.
     """
     gate = settings.retrain.gate.slices if settings.retrain else ()
-    named = {"drift.columns": settings.drift.columns, "retrain.gate.slices": gate}
+    named = {
+        "drift.columns": settings.drift.columns,
+        "performance.slices": settings.performance.slices,
+        "retrain.gate.slices": gate,
+    }
     for key, names in named.items():
         for name in names:
             if name not in baseline.profile.columns:
@@ -202,7 +197,9 @@ def _compare(measured: Measurements, opened: OpenWindow, baseline: Baseline, ste
     measured = _measure_in_engine(measured, opened, baseline, step)
     drift, html = step("drift", lambda: _drift(opened, baseline))
     measured = replace(measured, drift=drift)
-    return (measured if settings.generates else step("performance", lambda: _judged(measured, opened, baseline))), html
+    if not settings.generates:
+        measured = step("performance", functools.partial(_judged, measured, opened, baseline))
+    return step("explain", functools.partial(_explained, measured, opened, baseline)), html
 
 
 def _judged(measured: Measurements, opened: OpenWindow, baseline: Baseline) -> Measurements:
@@ -215,6 +212,24 @@ def _judged(measured: Measurements, opened: OpenWindow, baseline: Baseline) -> M
         performance=realised if isinstance(realised, RealisedPerformance) else None,
         estimate=estimate if isinstance(estimate, EstimatedPerformance) else None,
         unmeasured=tuple(each for each in (realised, estimate) if isinstance(each, Unmeasured)),
+    )
+
+
+def _explained(measured: Measurements, opened: OpenWindow, baseline: Baseline) -> Measurements:
+    """Find out where the model does worst, and what a worse metric comes from."""
+    found = explain(
+        opened.project,
+        opened.settings,
+        baseline,
+        opened.pulled,
+        drift=measured.drift,
+        performance=measured.performance,
+    )
+    return replace(
+        measured,
+        slices=found.slices,
+        attribution=found.attribution,
+        unmeasured=(*measured.unmeasured, *found.unmeasured),
     )
 
 
