@@ -28,6 +28,7 @@ from retrue.results import (
     Profile,
     Provenance,
     RealisedPerformance,
+    Reliance,
 )
 
 FROZEN = datetime(2013, 4, 1, 12, 30, tzinfo=UTC)
@@ -187,3 +188,19 @@ def test_versions_are_listed_by_number_and_half_written_ones_are_not(tmp_path: P
     (tmp_path / "flight-delay" / "11").mkdir()
     assert baseline_versions(tmp_path, "flight-delay") == ("first", "2", "9", "10")
     assert baseline_versions(tmp_path, "other") == ()
+
+
+RELIANCE = Reliance(fidelity=0.93, shares={"distance": 0.81, "carrier": 0.19}, sds={"distance": 0.01, "carrier": 0.01})
+
+
+def test_what_the_model_leans_on_is_frozen_with_it(tmp_path: Path) -> None:
+    freeze(tmp_path, reliance=RELIANCE)
+    assert read_baseline(tmp_path, "flight-delay", "1").reliance == RELIANCE
+
+
+def test_a_baseline_of_before_there_was_a_reliance_reads_as_it_did(tmp_path: Path) -> None:
+    """Its file names no reliance, and its digest is that of such a file."""
+    old = freeze(tmp_path)
+    assert "reliance" not in json.loads((tmp_path / "flight-delay" / "1" / "baseline.json").read_text())
+    assert read_baseline(tmp_path, "flight-delay", "1") == old
+    assert freeze(tmp_path, reliance=RELIANCE).reliance is None  # to freeze the same rows again changes nothing

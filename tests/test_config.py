@@ -303,6 +303,21 @@ def test_thresholds_change_what_is_judged_and_not_what_is_measured(tmp_path: Pat
         assert digests(drift, **blocks)[1] != measuring
 
 
+@pytest.mark.parametrize(
+    ("slices", "reason"),
+    [
+        ("max_slice_drop: 0.05", "name their columns under performance.slices"),
+        ("slices: [origin, origin]", "origin is named twice"),
+        ("slices: [origin], max_slice_drop: 0", "greater than 0"),
+        ("slices: [origin], max_slice_drop: .nan", "max_slice_drop"),
+        ("slices: [origin], min_slice_rows: 1", "min_slice_rows"),
+    ],
+)
+def test_slices_that_could_not_be_judged_are_refused(tmp_path: Path, slices: str, reason: str) -> None:
+    text = GOOD.replace("min: 0.60}", f"min: 0.60, {slices}}}")
+    assert reason in str(refusal(tmp_path, text))
+
+
 # ---------------------------------------------------------------- the gate
 
 

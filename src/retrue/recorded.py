@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from retrue.results import Interval, Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
+from retrue.results import Attribution, Interval, Measurements, Outcome, Resources, Severity, SystemHealth, Verdict
 
 SCHEMA = 1
 FAILURE_GROUPS_MAX = 50  # groups with a metric of their own, the largest
@@ -224,7 +224,7 @@ def _performance_metrics(measurements: Measurements) -> Iterator[tuple[str, floa
     yield "labels.coverage_share", performance.coverage_share
     for metric, interval in performance.metrics.items():
         yield from _interval_metrics(f"performance.{metric}.realised", interval)
-    if split := measurements.attribution:
+    if isinstance(split := measurements.attribution, Attribution):
         yield "attribution.total", split.total.value
         yield "attribution.inputs", split.inputs.value
         yield "attribution.relation", split.relation.value

@@ -9,6 +9,7 @@ from pathlib import Path
 from retrue.failures.stories import FailureStory, GroupText, Sighting, story_of
 from retrue.reports import render_markdown, render_message, render_quality, render_summary
 from retrue.results import (
+    Attribution,
     Change,
     ColumnDrift,
     ColumnKind,
@@ -23,7 +24,9 @@ from retrue.results import (
     IncidentChange,
     Interval,
     Measurements,
+    Moved,
     Outcome,
+    Part,
     Profile,
     PullReport,
     RealisedPerformance,
@@ -32,6 +35,9 @@ from retrue.results import (
     Served,
     SetAside,
     Severity,
+    Slice,
+    SlicePart,
+    Slices,
     SystemHealth,
     ValidationResult,
     Verdict,
@@ -167,6 +173,59 @@ MEASUREMENTS = Measurements(
     ),
     system=SystemHealth(error_share=0.0031, latency_ms={"p50": 11.2, "p95": 48.9, "p99": 131.0}),
 )
+
+
+def between(value: float, half: float) -> Interval:
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def part(column: str, relation: str, value: str) -> Condition:
+    return Condition(column=column, relation=relation, value=value)
+
+
+SPLIT = Attribution(
+    measure="roc_auc",
+    before=0.661,
+    after=0.588,
+    total=between(-0.073, 0.021),
+    inputs=between(-0.052, 0.014),
+    relation=between(-0.021, 0.017),
+    unsupported=None,
+    unsupported_share=0.004,
+    loss="log_loss",
+    loss_total=between(0.094, 0.012),
+    features=(
+        Part(name="temp", change=between(0.041, 0.006)),
+        Part(name="dest", change=between(0.018, 0.004)),
+        Part(name="distance", change=between(0.002, 0.003)),
+    ),
+    remainder=0.004,
+    slices=(
+        SlicePart(name="origin = EWR", total=0.061, inputs=0.050, relation=0.011),
+        SlicePart(name="origin = JFK", total=0.024, inputs=0.012, relation=0.012),
+        SlicePart(name="origin = LGA", total=0.009, inputs=0.003, relation=0.006),
+    ),
+    rows_before=10_000,
+    rows_after=6290,
+)
+SLICES = Slices(
+    loss="log_loss",
+    rows=6290,
+    tested=19,
+    slices=(
+        Slice(conditions=(part("origin", "=", "EWR"),), declared=True, rows=2310, share=0.367, loss=between(0.61, 0.02),
+              outside_loss=0.48, metric=between(0.541, 0.03), reference=between(0.655, 0.01), drop=between(0.114, 0.03),
+              drop_chance=0.0001, over_bound=True, failure_share=between(0.012, 0.004)),
+        Slice(conditions=(part("origin", "=", "JFK"),), declared=True, rows=2090, share=0.332, loss=between(0.50, 0.02),
+              outside_loss=0.54, metric=between(0.612, 0.03), reference=between(0.659, 0.01), drop=between(0.047, 0.03),
+              drop_chance=0.6, failure_share=between(0.002, 0.002)),
+        Slice(conditions=(part("temp", ">=", "31"), part("carrier", "=", "EV")), declared=False, rows=412, share=0.066,
+              loss=between(0.88, 0.09), outside_loss=0.50, metric=between(0.512, 0.08), reference=between(0.64, 0.04),
+              drop=between(0.128, 0.09), failure_share=between(0.0, 0.002)),
+    ),
+    moved=(Moved(conditions=(part("temp", ">=", "31"),), share=0.21, reference_share=0.06, ratio=between(3.5, 0.4)),),
+    unmeasurable=(("origin = HVN", "41 labelled rows, 100 are needed"),),
+)  # fmt: skip
 
 
 def served(version: str, endpoint: str, weight: float, error_share: float, p95: float, **values: object) -> Served:
@@ -378,7 +437,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     limits = {"performance.roc_auc.realised": 0.6, "system.error_share": 0.01}
     judged = verdict(*FINDINGS, reasons=("drift of pressure could not be measured: nothing but nulls",))
-    serving = replace(MEASUREMENTS, system=replace(SERVING, resources=RESOURCES))
+    serving = replace(MEASUREMENTS, system=replace(SERVING, resources=RESOURCES), slices=SLICES, attribution=SPLIT)
     past = history(spent=True, used=True)
     told = {"stories": failures()}
     page = render_summary(

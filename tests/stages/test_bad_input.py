@@ -155,7 +155,7 @@ VALUES: dict[str, tuple[Spoil, str, Found]] = {
     ),
     "a constant": (
         changed("income", lambda *_: 20_000.0), "income",
-        {("quality.constant", "income", "warning"), ("drift.column", "income", "warning")},
+        {("quality.constant", "income", "warning"), ("drift.column", "income", "info")},
     ),
     "500 new categories": (
         lambda _: changed("country", lambda number, value: f"new-{number}" if number < 500 else value)(
@@ -354,7 +354,7 @@ def test_a_hostile_column_is_judged_by_name_and_runs_in_no_report(hostile: Shop)
     hostile.label(labels(records(day(0))))
     code, judged = monitor(hostile)
     assert code == BREACHED
-    assert {("drift.column", HOSTILE, "warning"), (BETWEEN, HOSTILE, "warning")} <= found(judged)
+    assert {("drift.column", HOSTILE, "critical"), (BETWEEN, HOSTILE, "warning")} <= found(judged)
     assert ("schema.extra", "<b>new</b>", "info") in found(judged)
     pages = {path: path.read_text() for path in hostile.root.glob(".retrue/reports/**/*.*") if path.suffix != ".json"}
     assert {path.name for path in pages} == {"summary.html", "quality.html", "drift.html", "verdict.md"}

@@ -150,3 +150,24 @@ def test_categories_and_missing_values_are_inputs_too() -> None:
     found = split_loss(overlap, np.concatenate(losses))
     assert found.inputs.value == pytest.approx(0.2, abs=0.03)
     assert abs(found.relation.value) < 0.02
+
+
+def test_rows_that_come_in_clumps_do_not_pass_for_a_changed_relation() -> None:
+    """Every hour has luck of its own and nothing changed: by rows the intervals would miss 0 in most draws, by stretches they do not."""
+    by_rows = by_stretches = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        sides = [World().draw(rng) for _ in range(2)]
+        hour = np.arange(ROWS) * 12 // ROWS
+        losses = [loss + rng.normal(0, 0.15, 12)[hour] for _, loss in sides]
+        times = {"before_time": np.arange(ROWS), "after_time": np.arange(ROWS)}
+        for given in ({}, times):
+            overlap = compare_inputs(
+                sides[0][0], sides[1][0], before_weight=np.ones(ROWS), after_weight=np.ones(ROWS), seed=seed, **given
+            )
+            relation = split_loss(overlap, np.concatenate(losses)).relation
+            missed = not relation.low <= 0 <= relation.high
+            by_rows += missed and not given
+            by_stretches += missed and bool(given)
+    assert by_rows >= 4
+    assert by_stretches <= 2

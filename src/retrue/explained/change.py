@@ -16,6 +16,8 @@ from retrue.statistics.conditions import QUARTERS, Rows, bucketed, parts_of
 
 ATTRIBUTED_ROWS_MAX = 10_000  # a side; bounds the time of a window
 RESAMPLES = 100
+UNSUPPORTED_SHARE_MAX = 0.5  # beyond, most of the window has nothing to be compared with
+SHARED_ROWS_MIN = 100  # effective rows
 
 _MEANS = {"log_loss": 1.0, "brier_score": 1.0, "mae": 1.0, "mape": 1.0, "accuracy": -1.0}
 """Metrics that are means over rows, with the sign of their loss."""
@@ -45,8 +47,19 @@ def attribute_change(
     if any(undefined(metric, each) for each in (before.labelled, after.labelled)):
         return Unmeasured(part="attribution", reason=f"{metric} has no value on one side")
     overlap = compare_inputs(
-        before.columns, after.columns, before_weight=before.weight, after_weight=after.weight, seed=seed
+        before.columns,
+        after.columns,
+        before_weight=before.weight,
+        after_weight=after.weight,
+        before_time=before.time,
+        after_time=after.time,
+        seed=seed,
     )
+    if overlap.unsupported_share > UNSUPPORTED_SHARE_MAX or overlap.shared_rows < SHARED_ROWS_MIN:
+        return Unmeasured(
+            part="attribution",
+            reason=f"{overlap.unsupported_share:.0%} of the window's inputs hardly occur in the baseline",
+        )
     slices = list(_partition(before, after, by)) if by else []
     split = split_loss(overlap, np.concatenate([losses[0][1], losses[1][1]]), slices=slices, seed=seed)
     whole = _of_metric(metric, split, overlap, (before.labelled, after.labelled), seed)
@@ -73,7 +86,7 @@ def _of_metric(
     metric: str, split: LossSplit, overlap: Overlap, sides: tuple[LabelledRows, LabelledRows], seed: int
 ) -> MetricSplit:
     if metric not in _MEANS:
-        return split_metric(overlap, _measurer(metric, sides, seed))
+        return split_metric(overlap, _measurer(metric, sides, overlap, seed))
     sign = _MEANS[metric]
     ends = (1 - split.before, 1 - split.after) if sign < 0 else (split.before, split.after)
     return MetricSplit(
@@ -86,12 +99,15 @@ def _of_metric(
 
 
 def _measurer(
-    metric: str, sides: tuple[LabelledRows, LabelledRows], seed: int
+    metric: str, sides: tuple[LabelledRows, LabelledRows], overlap: Overlap, seed: int
 ) -> Callable[[bool, Array], tuple[float, Array]]:
     def measure(after: bool, weight: Array) -> tuple[float, Array]:
         rows = replace(sides[after], weight=weight)
         compute = resampler([metric], rows)
-        drawn = [compute(counts)[metric] for counts in resamples_of(len(weight), count=RESAMPLES, seed=seed + after)]
+        stretch = None if overlap.stretch is None else overlap.stretch[overlap.after == after]
+        blocks = None if stretch is None else stretch - stretch.min()
+        counts = resamples_of(len(weight), count=RESAMPLES, seed=seed + after, blocks=blocks)
+        drawn = [compute(each)[metric] for each in counts]
         return value_of(metric, rows), np.concatenate(drawn)
 
     return measure

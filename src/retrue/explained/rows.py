@@ -22,13 +22,14 @@ class Examined:
     """Rows with their inputs: columns of floats, in which NaN is missing, and of objects: texts, None where missing.
 
     ``labelled`` are the same rows with label and answer, None where there are none; ``failed`` is 1 where an inference
-    failed, None where the log does not say.
+    failed, None where the log does not say. ``time`` is in seconds since any moment.
     """
 
     columns: Mapping[str, Values]
     weight: Array
     labelled: LabelledRows | None = None
     failed: Array | None = None
+    time: Array | None = None
 
     def take(self, rows: Values) -> Examined:
         """Return some of the rows, by position."""
@@ -38,6 +39,7 @@ class Examined:
             weight=self.weight[rows],
             labelled=None if self.labelled is None else self.labelled.take(rows),
             failed=None if self.failed is None else self.failed[rows],
+            time=None if self.time is None else self.time[rows],
         )
 
 

@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from retrue.explained.rows import CONFIDENCE, DECLARED_MAX, Examined, find_loss
+from retrue.failures import Sums, relative_risk
 from retrue.labelled import Array
 from retrue.metrics import improvement
 from retrue.results import Condition, Interval, Moved, Slice, Slices, Unmeasured
@@ -247,15 +248,13 @@ def _moved(
 def _as_moved(found: FoundSlice, columns: Mapping[str, Bucketed], side: Array, weight: Array, held: Rows) -> Moved:
     holds = np.logical_and.reduce([columns[each.column].holds(each) for each in found.conditions])
     now, before = held & (side == 1), held & (side == 0)
-    odds = [_odds(each) for each in (found.inside.value, found.inside.low, found.inside.high)]
     return Moved(
         conditions=found.conditions,
-        share=float(weight[now & holds].sum() / weight[now].sum()),
-        reference_share=float(weight[before & holds].sum() / weight[before].sum()),
-        ratio=Interval(value=odds[0], low=odds[1], high=odds[2], confidence=CONFIDENCE),
+        share=float(min(1.0, weight[now & holds].sum() / weight[now].sum())),
+        reference_share=float(min(1.0, weight[before & holds].sum() / weight[before].sum())),
+        ratio=relative_risk(*(_sums(weight[rows]) for rows in (now & holds, now, before & holds, before))),
     )
 
 
-def _odds(share: float) -> float:
-    inside = max(0.0, share)
-    return inside / (1 - inside) if inside < 1 else math.inf
+def _sums(weight: Array) -> Sums:
+    return Sums(rows=len(weight), weight=float(weight.sum()), squares=float(weight @ weight))

@@ -9,6 +9,7 @@ from retrue.recorded import metrics_of
 from retrue.reports.escape import escape_cell, escape_markdown
 from retrue.reports.failures import failure_markdown
 from retrue.reports.figures import dollars, key_figures, number, share, size, span
+from retrue.reports.opening import opening_sentences
 from retrue.reports.resources import resources_markdown
 from retrue.reports.served import served_markdown
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
@@ -42,6 +43,7 @@ def render_markdown(
     """
     lines = (
         *_heading(verdict),
+        *_opening(verdict, measurements, history, hindsight),
         *_findings(verdict, hindsight),
         *_moves(hindsight),
         *_figures(measurements),
@@ -76,6 +78,15 @@ def _heading(verdict: Verdict) -> Iterator[str]:
     if verdict.outcome is Outcome.INCONCLUSIVE:
         yield ""
         yield from (f"- {escape_markdown(reason)}" for reason in verdict.reasons)
+
+
+def _opening(
+    verdict: Verdict, measurements: Measurements, history: Sequence[HistoryPoint], hindsight: Hindsight
+) -> Iterator[str]:
+    yield ""
+    yield " ".join(
+        escape_markdown(sentence) for sentence in opening_sentences(verdict, measurements, history, hindsight=hindsight)
+    )
 
 
 def _findings(verdict: Verdict, hindsight: Hindsight) -> Iterator[str]:

@@ -32,11 +32,13 @@ def render_message(
     *,
     stories: Sequence[FailureStory] = (),
     hindsight: Hindsight = NO_HINDSIGHT,
+    opening: Sequence[str] = (),
 ) -> tuple[str, str]:
     """Return subject and body for what changed with a window; incidents that merely continue are only counted.
 
     Neither can mention a channel, carry a link or break a mail header, whatever columns are called. ``stories`` are the
-    failure groups that matter for the window: a person reads their title, not their id. ``hindsight`` says since when.
+    failure groups that matter for the window: a person reads their title, not their id. ``hindsight`` says since when. ``opening`` are
+    the sentences of ``opening_sentences``.
     """
     by_print = {finding.fingerprint(verdict.window.model): finding for finding in verdict.findings}
     groups = {story.id: story for story in stories}
@@ -44,7 +46,8 @@ def render_message(
         (change for change in changes if change.change in _HEADINGS),
         key=lambda change: (change.incident.severity.rank, change.incident.check, change.incident.scope),
     )
-    body = "\n".join([*_opening(verdict), *_groups(told, by_print, groups, hindsight), *_rest(changes)])
+    groups_told = _groups(told, by_print, groups, hindsight)
+    body = "\n".join([*_opening(verdict), *map(escape_plain, opening), *groups_told, *_rest(changes)])
     return _subject(verdict, told, groups), body + "\n"
 
 

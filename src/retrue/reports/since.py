@@ -16,9 +16,13 @@ MOVES_MAX = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hindsight:
-    """A window in the light of others: ``notes`` about its findings, by fingerprint, and what moved suddenly."""
+    """A window in the light of others: ``notes`` about its findings, by fingerprint, and what moved suddenly.
+
+    ``since`` is when a finding's metric changed, as a clause, where that is told from chance.
+    """
 
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    since: Mapping[str, str] = field(default_factory=dict)
     moves: Sequence[str] = ()
     more_moves: int = 0
 
@@ -51,6 +55,7 @@ def hindsight_of(
     notes = {each: tuple(_notes(each, dated, pending)) for each in told}
     return Hindsight(
         notes={each: lines for each, lines in notes.items() if lines},
+        since={each: since_line(found) for each, found in dated.items()},
         moves=tuple(move_line(each) for each in moves[:MOVES_MAX]),
         more_moves=max(0, len(moves) - MOVES_MAX),
     )

@@ -24,10 +24,12 @@ from retrue.reports.figures import (
     span,
     tokens,
 )
+from retrue.reports.opening import opening_sentences
 from retrue.reports.page import render, verdict_line
 from retrue.reports.resources import resource_figures, sampled
 from retrue.reports.served import comparisons, side_by_side
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
+from retrue.reports.why import why_section
 from retrue.results import ColumnDrift, HistoryPoint, Measurements, Outcome, Verdict
 from retrue.windows import Window
 
@@ -99,6 +101,8 @@ def render_summary(
         span=span(verdict.window),
         notes={each: hindsight.notes.get(each.fingerprint(verdict.window.model), ()) for each in verdict.findings},
         hindsight=hindsight,
+        opening=opening_sentences(verdict, measurements, history, hindsight=hindsight),
+        why=why_section(measurements),
         figures=key_figures(measurements),
         estimate=estimate_sentences(measurements),
         failures=failure_section(stories, measurements.system),

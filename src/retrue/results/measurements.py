@@ -21,7 +21,10 @@ from retrue.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
-    """Everything measured on one window revision. An absent part is None and explained in ``unmeasured``."""
+    """Everything measured on one window revision. An absent part is None and explained in ``unmeasured``.
+
+    ``attribution`` is there where the judged metric is surely worse than the baseline's.
+    """
 
     window: Window
     pull: PullReport
@@ -34,7 +37,7 @@ class Measurements:
     performance: RealisedPerformance | None = None
     estimate: EstimatedPerformance | None = None
     slices: Slices | None = None
-    attribution: Attribution | None = None
+    attribution: Attribution | Unmeasured | None = None
     system: SystemHealth | None = None
     failures: tuple[FailureGroup, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()

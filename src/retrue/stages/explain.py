@@ -34,6 +34,7 @@ EXPLAINED_ROWS_MAX = 20_000  # of each side
 RELIANCE_ROWS_MAX = 10_000
 COLUMNS_MAX = 100  # features that are looked at, the first ones; bounds the time
 PREDICTIONS = ("prediction", "score")
+RECORD = ("label", "sample_weight", "time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Explained:
     """Slices and attribution, None of what there is not; ``unmeasured`` are bounds of slices that could not be judged."""
 
     slices: Slices | None = None
-    attribution: Attribution | None = None
+    attribution: Attribution | Unmeasured | None = None
     unmeasured: tuple[Unmeasured, ...] = ()
 
 
@@ -121,7 +122,7 @@ def _attribution(
     reference: Examined,
     performance: RealisedPerformance | None,
     slices: Slices | None,
-) -> Attribution | None:
+) -> Attribution | Unmeasured | None:
     before = baseline.performance
     if window is None or reference.labelled is None or performance is None or before is None:
         return None
@@ -129,10 +130,9 @@ def _attribution(
         return None
     declared = next((name for name in settings.performance.slices if name in window.columns), None)
     found = next((each.conditions[0].column for each in slices.found), None) if slices else None
-    split = attribute_change(
+    return attribute_change(
         settings.metric, window=window, reference=reference, by=declared or found, seed=settings.drift.seed
     )
-    return None if isinstance(split, Unmeasured) else split
 
 
 def _features(profile: Profile, features: Sequence[str]) -> dict[str, ColumnKind]:
@@ -146,7 +146,7 @@ def _reference(
 ) -> pd.DataFrame:
     """Return rows of the baseline, those with a label where there are enough of them."""
     frame = read_reference(project.baselines, baseline.model, baseline.version)
-    kept = [name for name in (*features, *PREDICTIONS, "label", "sample_weight") if name in frame.columns]
+    kept = [name for name in (*features, *PREDICTIONS, *RECORD) if name in frame.columns]
     frame = frame[kept]
     if "label" in frame.columns and frame["label"].notna().sum() >= settings.performance.min_labels:
         frame = _answered(frame[frame["label"].notna()])
@@ -158,7 +158,7 @@ def _reference(
 def _labelled_rows(
     pulled: PulledWindow, features: Mapping[str, ColumnKind], settings: ModelSettings
 ) -> Examined | None:
-    wanted = [name for name in (*features, *PREDICTIONS, "label", "sample_weight") if name in pulled.columns]
+    wanted = [name for name in (*features, *PREDICTIONS, *RECORD) if name in pulled.columns]
     frame = pulled.sample(EXPLAINED_ROWS_MAX, seed=settings.drift.seed, columns=wanted, labelled=True)
     if len(frame) < pulled.report.labelled_rows:  # drawn by weight: its rows count the same
         frame = frame.drop(columns="sample_weight", errors="ignore")
@@ -194,7 +194,9 @@ def _examined(frame: pd.DataFrame, features: Mapping[str, ColumnKind], settings:
             )
         except NotMeasurableError:
             labelled = None
-    return Examined(columns=_columns(frame, features), weight=_weights(frame), labelled=labelled, failed=failed)
+    return Examined(
+        columns=_columns(frame, features), weight=_weights(frame), labelled=labelled, failed=failed, time=_times(frame)
+    )
 
 
 def _columns(frame: pd.DataFrame, features: Mapping[str, ColumnKind]) -> dict[str, Any]:
@@ -219,6 +221,13 @@ def _texts(column: pd.Series) -> Any:
     texts = np.empty(len(column), dtype=object)
     texts[:] = [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
     return texts
+
+
+def _times(frame: pd.DataFrame) -> Any:
+    """Return seconds since 1970, None where the rows have no times."""
+    if "time" not in frame.columns or frame["time"].isna().any():
+        return None
+    return frame["time"].dt.tz_localize(None).to_numpy(dtype="datetime64[us]").astype(float) / 1e6
 
 
 def _weights(frame: pd.DataFrame) -> Any:

@@ -20,6 +20,7 @@ from retrue.metrics import greater_is_better
 from retrue.recorded import metrics_of, verdict_json
 from retrue.reports.markdown import render_markdown
 from retrue.reports.message import render_message
+from retrue.reports.opening import opening_sentences
 from retrue.reports.quality import render_quality
 from retrue.reports.since import Hindsight
 from retrue.reports.summary import render_summary
@@ -148,7 +149,12 @@ def _judge(workspace: Workspace, opened: OpenWindow, token: int, *, step: Step, 
             step=opened.settings.window.grid.index(opened.window),
             flow_run_url=flow_run_url,
             settings=opened.settings,
-            render=functools.partial(render_message, stories=stories, hindsight=hindsight),
+            render=functools.partial(
+                render_message,
+                stories=stories,
+                hindsight=hindsight,
+                opening=opening_sentences(verdict, measurements, history, hindsight=hindsight),
+            ),
             now=workspace.now(),
             failures=failures,
         ),

@@ -21,7 +21,7 @@ import numpy as np
 
 from retrue.results import Interval
 from retrue.results.why import Part, SlicePart
-from retrue.statistics.encoding import Array, classifier, folds_of, one_thread, regressor, tree_matrix
+from retrue.statistics.encoding import Array, classifier, folds_of, one_thread, regressor, stretches_of, tree_matrix
 
 Values = np.ndarray[Any, np.dtype[Any]]
 Rows = np.ndarray[Any, np.dtype[np.bool_]]
@@ -30,8 +30,10 @@ FOLDS = 3
 UNSUPPORTED = 0.95  # π beyond which an input is 19 times commoner on one side: the other says too little of it
 _CLIP = 0.01
 SHAPLEY_PAIRS = 3_000
+SPANS = 12  # stretches of time a side, whose rows resemble each other: an interval counts stretches, not rows
 CONFIDENCE = 0.95
 _Z = 1.959963984540054
+_T = 2.200985160082949  # of 11 degrees of freedom, those of 12 stretches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Overlap:
 
     ``after`` says which side a row is of, ``share`` are weights that sum to 1 on each side, ``propensity`` is π(x) by a
     classifier that did not learn from the row. ``supported`` rows have inputs that the other side has too.
+    ``stretch`` numbers the stretches of time, those of before and of after; None of rows without times.
     """
 
     matrix: Array
@@ -50,6 +53,7 @@ class Overlap:
     propensity: Array
     fold: Values
     models: tuple[Any, ...]
+    stretch: Values | None = None
 
     @property
     def supported(self) -> Rows:
@@ -62,8 +66,17 @@ class Overlap:
 
     @property
     def shared(self) -> Array:
-        """Weights under which both sides have the inputs that they share: 1 − π of after, π of before, times their own."""
-        return self.share * np.where(self.after, 1 - self.propensity, self.propensity)
+        """Weights under which both sides have the inputs that they share: 1 − π of after, π of before, times their own.
+
+        0 of rows that are not supported.
+        """
+        return self.share * self.supported * np.where(self.after, 1 - self.propensity, self.propensity)
+
+    @property
+    def shared_rows(self) -> float:
+        """Effective number of rows (Kish 1965) of the side that has fewer of what is shared."""
+        sides = (self.shared[self.after], self.shared[~self.after])
+        return float(min(each.sum() ** 2 / max(each @ each, np.finfo(float).tiny) for each in sides))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +114,8 @@ def compare_inputs(
     *,
     before_weight: Array,
     after_weight: Array,
+    before_time: Array | None = None,
+    after_time: Array | None = None,
     seed: int = 0,
 ) -> Overlap:
     """Return how the inputs of two sets of rows overlap.
@@ -110,13 +125,20 @@ def compare_inputs(
         after: The same columns.
         before_weight: Of each row, not negative and positive somewhere.
         after_weight: Likewise.
+        before_time: Of each row, as any number: stretches of time are then folded whole. None: rows are independent.
+        after_time: Likewise.
         seed: Of the folds.
     """
     sizes = len(before_weight), len(after_weight)
     matrix, categories = tree_matrix({name: np.concatenate([before[name], after[name]]) for name in before})
     side = np.arange(sum(sizes)) >= sizes[0]
     share = np.concatenate([before_weight / before_weight.sum(), after_weight / after_weight.sum()])
-    fold = folds_of(sum(sizes), folds=FOLDS, seed=seed)
+    fold = np.concatenate(
+        [
+            folds_of(size, folds=FOLDS, seed=seed + number, order=time)
+            for number, (size, time) in enumerate(zip(sizes, (before_time, after_time), strict=True))
+        ]
+    )
     models = _crossfit(lambda: classifier(categories), matrix, side.astype(int), share, fold)
     raw = _held_out(models, matrix, fold, lambda model, rows: model.predict_proba(rows)[:, 1])
     return Overlap(
@@ -128,7 +150,14 @@ def compare_inputs(
         propensity=np.clip(raw, _CLIP, 1 - _CLIP),
         fold=fold,
         models=models,
+        stretch=_stretches(before_time, after_time),
     )
+
+
+def _stretches(before: Array | None, after: Array | None) -> Values | None:
+    if before is None or after is None:
+        return None
+    return np.concatenate([stretches_of(before, SPANS), stretches_of(after, SPANS) + SPANS])
 
 
 def split_loss(overlap: Overlap, loss: Array, *, slices: Sequence[tuple[str, Rows]] = (), seed: int = 0) -> LossSplit:
@@ -152,23 +181,24 @@ def split_loss(overlap: Overlap, loss: Array, *, slices: Sequence[tuple[str, Row
     expected = _held_out(fitted, overlap.matrix, overlap.fold, lambda model, rows: model.predict(rows))
     parts = _parts(overlap, loss, expected)
     features = _by_feature(overlap, fitted, parts, seed)
-    inputs = _interval(parts.sums[1], parts.influence[1])
+    total, inputs, relation, unsupported = (
+        _interval(value, influence, overlap.stretch)
+        for value, influence in zip(parts.sums, parts.influence, strict=True)
+    )
     return LossSplit(
         before=parts.before,
         after=parts.before + parts.sums[0],
-        total=_interval(parts.sums[0], parts.influence[0]),
+        total=total,
         inputs=inputs,
-        relation=_interval(parts.sums[2], parts.influence[2]),
-        unsupported=_interval(parts.sums[3], parts.influence[3]),
+        relation=relation,
+        unsupported=unsupported,
         features=features,
         remainder=inputs.value - math.fsum(each.change.value for each in features),
         slices=tuple(_slice_part(name, parts.rows[:, rows].sum(axis=1)) for name, rows in slices),
     )
 
 
-def split_metric(
-    overlap: Overlap, measure: Callable[[bool, Array], tuple[float, Array]], *, confidence: float = CONFIDENCE
-) -> MetricSplit:
+def split_metric(overlap: Overlap, measure: Callable[[bool, Array], tuple[float, Array]]) -> MetricSplit:
     """Split the change of a metric that is no mean over rows, such as an area under a curve.
 
     Both sides are weighted to the inputs that they share; what differs then is the relation's part, the rest the inputs'.
@@ -176,8 +206,7 @@ def split_metric(
     Args:
         overlap: From ``compare_inputs``.
         measure: Takes whether the rows of after are meant and their weights, and returns the metric and its values on
-            resamples, which must be the same resamples at every call.
-        confidence: Of the intervals.
+            resamples, which must be the same at every call and be of whole stretches where there are any.
     """
     sides = (~overlap.after, overlap.after)
     (before, befores), (after, afters) = (measure(bool(side), overlap.share[rows]) for side, rows in enumerate(sides))
@@ -187,9 +216,9 @@ def split_metric(
     return MetricSplit(
         before=before,
         after=after,
-        total=_percentiles(total, totals, confidence),
-        inputs=_percentiles(total - relation, totals - relations, confidence),
-        relation=_percentiles(relation, relations, confidence),
+        total=_of_resamples(total, totals, overlap.stretch),
+        inputs=_of_resamples(total - relation, totals - relations, overlap.stretch),
+        relation=_of_resamples(relation, relations, overlap.stretch),
     )
 
 
@@ -236,16 +265,23 @@ def _centred(terms: Array, after: Rows, share: Array) -> Array:
     return np.asarray(terms - share * np.where(after, terms[after].sum(), terms[~after].sum()))
 
 
-def _interval(value: float, influence: Array) -> Interval:
+def _interval(value: float, influence: Array, stretch: Values | None = None) -> Interval:
+    """Return a sum with the interval that its rows' influences give, summed by stretch first: within one they may go together."""
     reach = _Z * math.sqrt(float(influence @ influence))
+    if stretch is not None:
+        sums = np.bincount(stretch, weights=influence)
+        reach = _T * math.sqrt(float(sums @ sums) * SPANS / (SPANS - 1))
     return Interval(value=float(value), low=float(value) - reach, high=float(value) + reach, confidence=CONFIDENCE)
 
 
-def _percentiles(value: float, drawn: Array, confidence: float) -> Interval:
+def _of_resamples(value: float, drawn: Array, stretch: Values | None) -> Interval:
+    """Return a value with the interval that its deviation over resamples gives; without end where most have no value."""
     found = drawn[np.isfinite(drawn)]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(found, [tail, 1 - tail]) if len(found) else (-math.inf, math.inf)
-    return Interval(value=value, low=float(low), high=float(high), confidence=confidence)
+    if len(found) < max(2, len(drawn) // 2):
+        return Interval(value=value, low=-math.inf, high=math.inf, confidence=CONFIDENCE)
+    wide = _Z if stretch is None else _T * math.sqrt(SPANS / (SPANS - 1))
+    reach = wide * float(found.std(ddof=1))
+    return Interval(value=value, low=value - reach, high=value + reach, confidence=CONFIDENCE)
 
 
 def _slice_part(name: str, sums: Array) -> SlicePart:
