@@ -208,6 +208,8 @@ def _gaps(verdict: Verdict) -> Iterator[str]:
             yield from (f"{kind}:{finding.scope}" for kind in ("drift", "quality", "expectation"))
         if finding.check == "system.status":  # the log does not say what failed
             yield from ("system.errors", "system.timeouts", "system.authentication", "system.rejected")
+        if finding.check == "performance.skipped":  # of a slice
+            yield f"performance:{finding.scope}"
         if finding.check == "system.traffic":
             yield f"system:{finding.scope}"
         if finding.check == "quality.nulls" and finding.severity is Severity.CRITICAL:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from retrue.explained import Examined, attribute_change, find_loss, find_weak_slices, is_worse
+from retrue.explained import MOVED, MOVED_ALONE, Examined, attribute_change, find_loss, find_weak_slices, is_worse
 from retrue.explained.slices import share_interval
 from retrue.labelled import read_labelled
 from retrue.results import Attribution, Interval, Slices, Unmeasured
@@ -103,6 +103,25 @@ def test_a_slice_of_too_few_labelled_rows_is_told_with_its_reason() -> None:
     found = slices(world(5, rows=200), declared=["origin"], min_rows=100)
     assert found.declared == ()
     assert all("100 are needed" in reason for _, reason in found.unmeasurable)
+
+
+def test_where_the_reference_has_no_whole_rows_no_pair_of_inputs_is_compared() -> None:
+    """Its columns are marginals: what stands side by side in them is not of one inference."""
+    shuffled = world(0)
+    rng = np.random.default_rng(1)
+    marginals = Examined(
+        columns={name: rng.permutation(each) for name, each in shuffled.columns.items()}, weight=shuffled.weight
+    )
+    window = world(3)
+    apart = Examined(columns={**window.columns, "twin": window.columns["temp"]}, weight=window.weight)
+    alone = Examined(
+        columns={**marginals.columns, "twin": rng.permutation(marginals.columns["temp"])}, weight=marginals.weight
+    )
+    found = [
+        find_weak_slices("roc_auc", window=None, served=apart, reference=alone, moves=moves)
+        for moves in (MOVED, MOVED_ALONE)
+    ]
+    assert [bool(each.moved) for each in found if isinstance(each, Slices)] == [True, False]
 
 
 def test_without_labels_only_what_became_commoner_is_told() -> None:

@@ -24,13 +24,20 @@ LEANS = Reliance(
     ],
 )
 def test_a_drift_is_as_grave_as_the_model_leans_on_the_feature(column: str, severity: Severity) -> None:
-    (finding,) = drift_findings(builders.measurements(drift=builders.drift({column: 0.5})), builders.settings(), LEANS)
+    (finding,) = drift_findings(
+        builders.measurements(drift=builders.drift({column: 0.5})),
+        builders.baseline(reliance=LEANS),
+        builders.settings(),
+    )
     assert finding.severity is severity
 
 
 def test_the_sentence_says_how_much_the_model_leans_on_it() -> None:
     measured = builders.measurements(drift=builders.drift({"temp": 0.5, "gate": 0.5, "new": 0.5}))
-    said = {each.scope: each.message for each in drift_findings(measured, builders.settings(), LEANS)}
+    said = {
+        each.scope: each.message
+        for each in drift_findings(measured, builders.baseline(reliance=LEANS), builders.settings())
+    }
     assert said["temp"].endswith("threshold 0.1; the model leans on it for 40 %.")
     assert said["gate"].endswith("threshold 0.1; the model does not use it.")
     assert said["new"].endswith("threshold 0.1.")

@@ -3,6 +3,8 @@ from dataclasses import replace
 from tests import builders
 
 from retrue.findings.slices import slice_findings
+from retrue.incidents import unmeasured
+from retrue.judge import judge
 from retrue.results import Condition, Interval, Measurements, Severity, Slice, Slices
 
 
@@ -53,6 +55,19 @@ def test_a_slice_that_was_as_weak_in_the_baseline_is_no_finding() -> None:
     always = replace(FOUND, drop=between(0.0, 0.02))
     assert list(slice_findings(measured(always), builders.settings())) == []
     assert len(list(slice_findings(measured(replace(FOUND, drop=None)), builders.settings()))) == 1
+
+
+def test_a_declared_slice_that_could_not_be_judged_keeps_its_incident_open() -> None:
+    slices = Slices(
+        loss="log_loss", rows=3000, tested=0, unmeasurable=(("origin = HVN", "9 labelled rows, 100 are needed"),)
+    )
+    (finding,) = slice_findings(builders.measurements(slices=slices), builders.settings(**BOUND))
+    assert (finding.check, finding.scope, finding.severity) == ("performance.skipped", "origin = HVN", Severity.INFO)
+    assert list(slice_findings(builders.measurements(slices=slices), builders.settings())) == []
+    judged = judge(
+        builders.measurements(slices=slices), builders.baseline(), builders.settings(**BOUND), config_digest="config"
+    )
+    assert "performance:origin = HVN" in unmeasured(judged)
 
 
 def test_without_slices_there_is_nothing_to_say() -> None:

@@ -7,7 +7,16 @@ import pytest
 
 from retrue.reports import render_markdown, render_message, render_summary
 from retrue.reports.opening import attribution_sentence, opening_sentences
-from retrue.results import Change, Finding, HistoryPoint, Outcome, Severity
+from retrue.reports.since import Hindsight
+from retrue.results import (
+    Change,
+    EstimatedPerformance,
+    Finding,
+    HistoryPoint,
+    Outcome,
+    Severity,
+    Unmeasured,
+)
 
 
 def drifted(**changes: object) -> Finding:
@@ -144,3 +153,32 @@ def test_the_page_shows_slices_and_parts_and_marks_what_is_over_its_bound(sample
                   "Commoner than in the baseline", "origin = HVN: 41 labelled rows, 100 are needed"):  # fmt: skip
         assert shown in page, shown
     assert '<td class="n unmet">0.541' in page
+
+
+def test_the_history_dates_a_finding_where_it_can(sample: ModuleType) -> None:
+    fingerprint = sample.FINDINGS[0].fingerprint("flight-delay")
+    hindsight = Hindsight(since={fingerprint: "sudden, since the window of 2013-08-22: 0.66 before, 0.588 since"})
+    before = [week(sample, 1, Outcome.BREACHED)]
+    first, *_ = opening_sentences(sample.verdict(sample.FINDINGS[0]), sample.MEASUREMENTS, before, hindsight=hindsight)
+    assert first.endswith("below 0.6; sudden, since the window of 2013-08-22: 0.66 before, 0.588 since.")
+
+
+def test_a_change_that_cannot_be_split_is_told_as_such(sample: ModuleType) -> None:
+    reason = "98% of the window's inputs hardly occur in the baseline"
+    measured = replace(sample.MEASUREMENTS, attribution=Unmeasured(part="attribution", reason=reason))
+    told = opening_sentences(sample.verdict(sample.FINDINGS[0]), measured)
+    assert told[1] == f"What it comes from cannot be told: {reason}."
+    page = render_summary(sample.verdict(sample.FINDINGS[0]), measured, ())
+    assert "What the change comes from cannot be told: 98% of the window" in page
+
+
+def test_an_estimate_stands_in_until_labels_arrive(sample: ModuleType) -> None:
+    estimate = EstimatedPerformance(
+        metric="roc_auc", metrics={"roc_auc": sample.between(0.64, 0.02)}, method="cbpe", rows=900,
+        unsupported_share=0.01,
+    )  # fmt: skip
+    measured = replace(sample.MEASUREMENTS, performance=None, estimate=estimate)
+    assert opening_sentences(sample.verdict(drifted()), measured)[1] == (
+        "What it costs is not known yet: roc_auc is estimated at 0.640 (0.620 to 0.660) until labels arrive."
+    )
+    assert "roc_auc is estimated at 0.640" in opening_sentences(sample.verdict(), measured)[0]

@@ -9,6 +9,8 @@ import pytest
 
 from retrue.baselines import read_baseline
 from retrue.errors import ConfigError
+from retrue.recorded import measurements_of
+from retrue.results import Attribution
 from tests.sources.logs import Row
 from tests.stages.project import MODEL, SETTINGS, Shop, day, document, labels, records
 
@@ -66,6 +68,7 @@ def test_a_world_turned_round_is_put_down_to_the_relation(shop: Shop) -> None:
     assert parts == pytest.approx(split["total"]["value"])
     assert split["relation"]["value"] < 5 * -abs(split["inputs"]["value"])
     assert found["metrics"]["attribution.relation"] == split["relation"]["value"]
+    assert isinstance(measurements_of(found).attribution, Attribution), "a replay reads it back"
     assert "comes from a changed relation between inputs and outcome" in page
     assert "Retrain on recent rows" in page
 

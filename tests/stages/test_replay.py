@@ -23,11 +23,11 @@ CONFIRMED = {"alarms": {"kinds": {"drift": {"open": {"after": 2, "of": 3}, "reso
 
 
 def rows(number: int) -> list[Row]:
-    """Records of a day; on the odd one and the last ones the rich buy."""
+    """Records of a day; on the odd one and the last ones the old buy."""
     usual = records(day(number))
     if number != ODD and number < SINCE:
         return usual
-    return [{**row, "features.income": 30_000 + row["features.income"] / 2.5} for row in usual]
+    return [{**row, "features.age": 36 + row["features.age"] / 2.5} for row in usual]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def openings(compared: Comparison) -> list[list[tuple[str, int]]]:
 
 def test_two_of_three_days_would_not_have_told_of_the_odd_one(judged: Shop) -> None:
     compared = compare(judged, **CONFIRMED)
-    assert openings(compared) == [[("income", ODD), ("income", SINCE)], [("income", SINCE + 1)]]
+    assert openings(compared) == [[("age", ODD), ("age", SINCE)], [("age", SINCE + 1)]]
     assert (compared.present.false_alarms, compared.other.false_alarms) == (1, 0)
     assert compared.present.alarm_rate == pytest.approx(2 / (DAYS / 90))
     assert compared.present.false_alarm_rate == pytest.approx(1 / (SINCE / 90))
@@ -112,7 +112,7 @@ def test_another_method_is_measured_again_from_the_log(judged: Shop) -> None:
     ((how, windows),) = compared.other.ways.items()
     assert how == "measured again from the log: the policy measures otherwise"
     assert list(windows) == [window(ODD - 1), window(ODD)]
-    assert openings(compared)[1] == [("income", ODD)]
+    assert openings(compared)[1] == [("age", ODD)]
 
 
 def test_windows_without_reports_or_verdicts_are_measured_again(judged: Shop) -> None:
@@ -155,7 +155,7 @@ def test_a_replay_writes_nothing(judged: Shop) -> None:
 
 def test_a_whole_configuration_is_a_policy_too(judged: Shop) -> None:
     document = {"version": 1, "models": {MODEL: {**SETTINGS, **CONFIRMED}}}
-    assert openings(compare(judged, **document))[1] == [("income", SINCE + 1)]
+    assert openings(compare(judged, **document))[1] == [("age", SINCE + 1)]
     with pytest.raises(ConfigError, match=f"it says nothing about {MODEL}"):
         compare(judged, version=1, models={"another": SETTINGS})
 

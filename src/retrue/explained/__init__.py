@@ -2,6 +2,6 @@
 
 from retrue.explained.change import attribute_change
 from retrue.explained.rows import Examined, find_loss, is_worse
-from retrue.explained.slices import find_weak_slices
+from retrue.explained.slices import MOVED, MOVED_ALONE, find_weak_slices
 
-__all__ = ["Examined", "attribute_change", "find_loss", "find_weak_slices", "is_worse"]
+__all__ = ["MOVED", "MOVED_ALONE", "Examined", "attribute_change", "find_loss", "find_weak_slices", "is_worse"]

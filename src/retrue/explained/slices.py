@@ -22,6 +22,7 @@ from retrue.statistics.slices import FoundSlice, SliceThresholds, find_slices, m
 RESAMPLES = 100
 FALSE_SHARE = 0.05  # of the declared slices called over their bound
 MOVED = SliceThresholds(min_rows=200, keep=3)
+MOVED_ALONE = replace(MOVED, paired=0)
 
 _NORMAL = NormalDist()
 _Z = _NORMAL.inv_cdf(0.5 + CONFIDENCE / 2)
@@ -36,6 +37,7 @@ def find_weak_slices(
     declared: Sequence[str] = (),
     max_drop: float | None = None,
     min_rows: int = 100,
+    moves: SliceThresholds = MOVED,
     seed: int = 0,
 ) -> Slices | Unmeasured:
     """Return how the model does on declared slices, where it does worst, and which inputs became commoner.
@@ -48,6 +50,7 @@ def find_weak_slices(
         declared: Columns whose values or quarters are slices.
         max_drop: By how much the metric may be worse on a declared slice than on the reference's rows of it.
         min_rows: Labelled rows that a slice needs.
+        moves: What inputs that became commoner need to be told; ``MOVED_ALONE`` where the reference has no whole rows.
         seed: Of halvings and resamples.
     """
     sides = [reference, *(each for each in (window, served) if each is not None)]
@@ -55,7 +58,7 @@ def find_weak_slices(
     places = {id(each): slice(end - len(each.weight), end) for each, end in zip(sides, ends, strict=True)}
     table = _Table(sides=sides, like=np.arange(ends[-1]) < ends[0], places=places)
     columns = [table.bucket(name) for name in reference.columns]
-    moved = _moved(columns, table, reference, served, seed) if served is not None else ()
+    moved = _moved(columns, table, reference, served, moves, seed) if served is not None else ()
     if window is None or window.labelled is None:
         return Slices(loss="", rows=0, tested=0, moved=moved)
     loss = find_loss(metric, window.labelled)
@@ -118,7 +121,7 @@ class _Slicing:
             for condition, holds in parts_of(self.table.bucket(name, shares=QUARTERS), most=DECLARED_MAX):
                 rows = int(self._of(self.window, holds).sum())
                 if rows < self.min_rows:
-                    short += [(str(condition), f"{rows:,} labelled rows, {self.min_rows:,} are needed")] if rows else []
+                    short.append((str(condition), f"{rows:,} labelled rows, {self.min_rows:,} are needed"))
                 elif found := self._measured((condition,), holds, declared=True):
                     own.append(found)
                     short += [] if found.drop else [(str(condition), f"{self.metric} has no value on both sides")]
@@ -233,14 +236,14 @@ def _chance(drop: Interval | None, bound: float) -> float | None:
 
 
 def _moved(
-    columns: Sequence[Bucketed], table: _Table, reference: Examined, served: Examined, seed: int
+    columns: Sequence[Bucketed], table: _Table, reference: Examined, served: Examined, moves: SliceThresholds, seed: int
 ) -> tuple[Moved, ...]:
     """Return inputs that are commoner among what was served than in the reference, by the search for weak slices."""
     old, new = table.places[id(reference)], table.places[id(served)]
     joined = [replace(each, codes=np.concatenate([each.codes[old], each.codes[new]])) for each in columns]
     side = np.repeat([0.0, 1.0], [len(reference.weight), len(served.weight)])
     weight = np.concatenate([each.weight / each.weight.sum() for each in (reference, served)]) * len(side) / 2
-    search = find_slices(joined, side, weight, seed=seed, thresholds=MOVED)
+    search = find_slices(joined, side, weight, seed=seed, thresholds=moves)
     by_name = {each.name: each for each in joined}
     return tuple(_as_moved(each, by_name, side, weight, search.held) for each in search.found)
 

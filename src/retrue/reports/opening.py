@@ -9,7 +9,17 @@ from retrue.metrics import greater_is_better
 from retrue.recorded import encode_name
 from retrue.reports.figures import day, metric, share
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
-from retrue.results import Attribution, Finding, HistoryPoint, Interval, Measurements, Outcome, Part, Verdict
+from retrue.results import (
+    Attribution,
+    EstimatedPerformance,
+    Finding,
+    HistoryPoint,
+    Interval,
+    Measurements,
+    Outcome,
+    Part,
+    Verdict,
+)
 
 LEADS = ("performance", "failure", "system", "served", "schema", "quality", "expectation", "drift")
 """Families of findings, of equal gravity the first is told first: what is lost, then what is broken, then what moved."""
@@ -74,7 +84,9 @@ def _facts(measurements: Measurements) -> Iterator[str]:
         yield f"{drifted or 'none'} of {len(drift.columns)} columns drifted"
     if measurements.system is not None and measurements.system.error_share is not None:
         yield f"{share(measurements.system.error_share)} of inferences failed"
-    if realised is None and measurements.pull.rows:
+    if realised is None and measurements.estimate is not None:
+        yield f"{_estimated(measurements.estimate)} until labels arrive"
+    elif realised is None and measurements.pull.rows:
         yield "labels have not arrived, so performance is not known"
 
 
@@ -133,6 +145,8 @@ def _matters(lead: Finding, grave: Sequence[Finding], measurements: Measurements
     elif realised is not None and lead.kind != "performance":
         own = any(each.kind == "performance" for each in grave)
         yield f"{'Performance suffers too' if own else 'Performance has held'}: {realised.metric} is {_between(realised.judged)}."
+    elif realised is None and measurements.estimate is not None and lead.kind != "performance":
+        yield f"What it costs is not known yet: {_estimated(measurements.estimate)} until labels arrive."
     elif realised is None and lead.kind not in ("failure", "system", "served"):
         yield "What it costs is not known yet: too few labels have arrived."
     worst = next(iter(measurements.slices.found), None) if measurements.slices else None
@@ -215,6 +229,10 @@ def _size(part: Interval) -> str:
 
 def _between(found: Interval) -> str:
     return f"{metric(found.value)} ({metric(found.low)} to {metric(found.high)})"
+
+
+def _estimated(estimate: EstimatedPerformance) -> str:
+    return f"{estimate.metric} is estimated at {_between(estimate.judged)}"
 
 
 def _number(text: str) -> float | None:

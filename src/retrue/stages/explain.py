@@ -10,7 +10,7 @@ import numpy as np
 
 from retrue.baselines import read_reference
 from retrue.config import ModelSettings, Project
-from retrue.explained import Examined, attribute_change, find_weak_slices, is_worse
+from retrue.explained import MOVED, MOVED_ALONE, Examined, attribute_change, find_weak_slices, is_worse
 from retrue.labelled import NotMeasurableError, read_labelled
 from retrue.results import (
     Attribution,
@@ -74,6 +74,7 @@ def explain(
         declared=settings.performance.slices,
         max_drop=settings.performance.max_slice_drop,
         min_rows=settings.performance.min_slice_rows,
+        moves=MOVED if _has_rows(baseline, features) else MOVED_ALONE,
         seed=settings.drift.seed,
     )
     found = None if isinstance(slices, Unmeasured) else slices
@@ -124,10 +125,12 @@ def _attribution(
     slices: Slices | None,
 ) -> Attribution | Unmeasured | None:
     before = baseline.performance
-    if window is None or reference.labelled is None or performance is None or before is None:
+    if window is None or performance is None or before is None:
         return None
     if before.metric != performance.metric or not is_worse(performance.metric, performance.judged, before.judged.value):
         return None
+    if reference.labelled is None:
+        return Unmeasured(part="attribution", reason="the baseline has no labelled rows to compare with")
     declared = next((name for name in settings.performance.slices if name in window.columns), None)
     found = next((each.conditions[0].column for each in slices.found), None) if slices else None
     return attribute_change(
@@ -148,11 +151,19 @@ def _reference(
     frame = read_reference(project.baselines, baseline.model, baseline.version)
     kept = [name for name in (*features, *PREDICTIONS, *RECORD) if name in frame.columns]
     frame = frame[kept]
+    if not _has_rows(baseline, features):
+        frame = frame.drop(columns="label", errors="ignore")
     if "label" in frame.columns and frame["label"].notna().sum() >= settings.performance.min_labels:
         frame = _answered(frame[frame["label"].notna()])
     if len(frame) > EXPLAINED_ROWS_MAX:
         frame = frame.sample(EXPLAINED_ROWS_MAX, random_state=settings.drift.seed)
     return frame
+
+
+def _has_rows(baseline: Baseline, features: Mapping[str, ColumnKind]) -> bool:
+    """Tell whether the reference holds whole rows: in marginals, what stands side by side is not of one inference."""
+    changed = set(baseline.marginals.columns) if baseline.marginals else set()
+    return not changed & {*features, *PREDICTIONS, "label"}
 
 
 def _labelled_rows(
