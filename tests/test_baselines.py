@@ -1,6 +1,7 @@
 """Frozen baselines: exact round trips, written whole or not at all, never changed, never outside their folder."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from retrue.baselines import (
 from retrue.errors import BaselineError, NameRefusedError
 from retrue.results import (
     Baseline,
+    ColumnCalibration,
     ColumnKind,
     ColumnProfile,
+    DriftCalibration,
     Interval,
     Profile,
     Provenance,
@@ -137,7 +140,7 @@ def test_a_tampered_baseline_is_refused(tmp_path: Path, edit: str) -> None:
     elif edit == "truncated":
         (place / "baseline.json").write_text(text[: len(text) // 2])
     elif edit == "schema":
-        (place / "baseline.json").write_text(text.replace('"schema": 1', '"schema": 2'))
+        (place / "baseline.json").write_text(text.replace('"schema": 2', '"schema": 3'))
     else:
         place.rename(place.with_name("2"))
     with pytest.raises(BaselineError):
@@ -204,3 +207,37 @@ def test_a_baseline_of_before_there_was_a_reliance_reads_as_it_did(tmp_path: Pat
     assert "reliance" not in json.loads((tmp_path / "flight-delay" / "1" / "baseline.json").read_text())
     assert read_baseline(tmp_path, "flight-delay", "1") == old
     assert freeze(tmp_path, reliance=RELIANCE).reliance is None  # to freeze the same rows again changes nothing
+
+
+CALIBRATION = DriftCalibration(
+    columns={
+        "distance": ColumnCalibration(
+            method="wasserstein", numeric=True, rows=3, reference_rows=3, location=0.1, scale=0.02, row_location=0.1,
+            row_scale=0.02, row_exponent=0.5, floor=0.05, threshold=0.1, detectable=None, quantiles=((0.5, 0.05),),
+        )
+    },
+    window_seconds=604800.0, alpha=7 / 90, tail=((0.5, 0.0), (0.1, 1.0)), replays=500, stretches=13, blocks="rows one by one",
+)  # fmt: skip
+
+
+def test_a_calibration_reads_back_equal(tmp_path: Path) -> None:
+    assert freeze(tmp_path, calibration=CALIBRATION).calibration == CALIBRATION
+    assert read_baseline(tmp_path, "flight-delay", "1").calibration == CALIBRATION
+
+
+def test_a_baseline_of_the_first_schema_reads_as_one_without_calibration(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path)
+    place = tmp_path / "flight-delay" / "1" / "baseline.json"
+    text = place.read_text()
+    assert '"calibration"' not in text  # its digest is that of a file that never had the field
+    place.write_text(text.replace('"schema": 2', '"schema": 1'))
+    assert read_baseline(tmp_path, "flight-delay", "1") == frozen
+    assert frozen.calibration is None
+
+
+def test_history_that_came_since_does_not_make_another_baseline_of_the_same_rows(tmp_path: Path) -> None:
+    frozen = freeze(tmp_path, calibration=CALIBRATION)
+    wider = replace(CALIBRATION, stretches=20)
+    assert freeze(tmp_path, calibration=wider) == frozen
+    with pytest.raises(BaselineError, match="another baseline"):
+        freeze(tmp_path, calibration=wider, reference=ROWS.head(2))

@@ -287,6 +287,8 @@ def test_thresholds_change_what_is_judged_and_not_what_is_measured(tmp_path: Pat
     for drift, blocks in (
         ("numeric: {method: wasserstein, threshold: 0.4}", {}),
         (f"{METHOD}\n      max_share: 0.5", {}),
+        (f"{METHOD}\n      false_alarms: 2 per 90d", {}),
+        ("numeric: {method: wasserstein, threshold: 0.1, floor: 0.3}", {}),
         ("", {"quality": "{max_null_rise: 0.2}"}),
         ("", {"system": "{max_error_share: 0.2, failures: {min_rows: 9}}"}),
     ):
@@ -346,3 +348,19 @@ def test_a_gate_that_is_watched_or_has_a_shadow_loads() -> None:
     assert watched is not None
     assert watched.watched_blocks == 44
     assert settings(window={"every": "7d"}, retrain={"holdout": "1d", "gate": {"shadow": True}}).retrain is not None
+
+
+def test_the_rate_of_false_alarms_gives_each_window_its_chance(tmp_path: Path) -> None:
+    drift = load(tmp_path, GOOD).model("flight-delay").drift
+    assert str(drift.false_alarms) == "1 per 90d"
+    assert drift.false_alarms.chance(timedelta(days=7)) == pytest.approx(7 / 90)
+    assert drift.false_alarms.chance(timedelta(days=90)) == 0.2  # never more than one window in five
+    often = GOOD.replace("    drift:\n", "    drift:\n      false_alarms: 0.5 per 4w\n")
+    assert load(tmp_path, often).model("flight-delay").drift.false_alarms.chance(timedelta(weeks=1)) == 0.125
+
+
+@pytest.mark.parametrize("written", ["1", "0 per 90d", "-1 per 90d", "1 per 90", "one per 90d", "1 per 0d"])
+def test_a_rate_that_is_none_is_refused_with_an_example(tmp_path: Path, written: str) -> None:
+    error = refusal(tmp_path, GOOD.replace("    drift:\n", f"    drift:\n      false_alarms: {written}\n"))
+    assert (error.line, error.key) == (8, "models.flight-delay.drift.false_alarms")
+    assert "1 per 90d" in str(error)

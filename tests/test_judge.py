@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from retrue.config import ModelSettings
 from retrue.judge import judge
 from retrue.results import (
+    ColumnDrift,
     ColumnKind,
     Condition,
     ExpectationOutcome,
@@ -435,3 +436,29 @@ def test_a_drop_that_has_nothing_to_be_compared_with_is_told() -> None:
         Outcome.HEALTHY,
         [("performance.reference", "roc_auc", Severity.INFO)],
     )
+
+
+def test_a_window_with_too_few_rows_to_see_a_large_shift_is_inconclusive_for_that_column() -> None:
+    small = ColumnDrift(column="temp", method="wasserstein", score=0.2, threshold=1.4, chance=0.9, blind="window")
+    found = judged(measurements(drift=replace(drift({}), columns=(small,))))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reasons == ("too few rows: a shift of one standard deviation of temp would have passed unseen",)
+    drifted = replace(small, score=1.5)
+    assert judged(measurements(drift=replace(drift({}), columns=(drifted,)))).outcome is Outcome.BREACHED
+
+
+def test_a_baseline_whose_own_windows_differ_is_told_and_blocks_nothing() -> None:
+    wide = ColumnDrift(column="temp", method="wasserstein", score=0.2, threshold=2.4, chance=0.9, blind="baseline")
+    found = judged(measurements(drift=replace(drift({}), columns=(wide,))))
+    assert found.outcome is Outcome.HEALTHY
+    assert [(each.check, each.value) for each in found.findings] == [("drift.blind", "1")]
+
+
+def test_drift_is_told_with_how_rare_it_is_and_fixed_thresholds_are_told_as_such() -> None:
+    rare = ColumnDrift(column="temp", method="wasserstein", score=0.4, threshold=0.2, chance=1 / 2500)
+    measured = replace(drift({}), columns=(rare,), uncalibrated="this baseline was never calibrated")
+    found = {each.check: each for each in judged(measurements(drift=measured)).findings}
+    assert found["drift.column"].message == (
+        "temp has drifted: wasserstein 0.400, threshold 0.2; without drift a column is so far out in one window of 2,500."
+    )
+    assert found["drift.uncalibrated"].severity is Severity.INFO

@@ -1,6 +1,10 @@
-from retrue.results import ColumnKind
-from retrue.thresholds import drift_kinds, drift_thresholds
-from tests.builders import number, profile, settings, text
+from dataclasses import replace
+
+import pytest
+
+from retrue.results import ColumnCalibration, ColumnDrift, ColumnKind, DriftCalibration
+from retrue.thresholds import calibrated_methods, drift_kinds, drift_thresholds, explain_drift, window_thresholds
+from tests.builders import baseline, drift, number, profile, settings, text
 
 
 def test_each_kind_has_its_method_and_a_column_overrides_setting_by_setting() -> None:
@@ -19,3 +23,75 @@ def test_a_column_that_was_never_measurable_gets_no_threshold() -> None:
     empty = text("gone", nulls=1000, null_share=1.0)
     times = number("at", kind=ColumnKind.TIME)
     assert drift_thresholds(profile(empty, times, number()), settings()) == {"temp": ("wasserstein", 0.1)}
+
+
+COLUMN = ColumnCalibration(
+    method="wasserstein", numeric=True, rows=1000, reference_rows=1000, location=0.10, scale=0.02, row_location=0.10,
+    row_scale=0.02, row_exponent=0.5, floor=0.05, threshold=0.16, detectable=0.2, quantiles=(),
+)  # fmt: skip
+FOUND = DriftCalibration(
+    columns={"temp": COLUMN}, window_seconds=86400.0, alpha=1 / 90, tail=((0.5, 0.0), (0.1, 2.0), (1 / 90, 3.0)),
+    replays=500, stretches=90, blocks="rows one by one",
+)  # fmt: skip
+CALIBRATED = baseline(calibration=FOUND)
+
+
+def test_a_threshold_that_is_written_down_wins_and_leaves_the_family() -> None:
+    written = settings(drift={"columns": {"temp": {"threshold": 2.5}}})
+    assert set(calibrated_methods(profile(), written)) == {"carrier"}
+    assert window_thresholds(CALIBRATED, written, {"temp": (1000, 1000)})["temp"] == ("wasserstein", 2.5)
+    of_kind = settings(drift={"numeric": {"threshold": 0.4}})
+    assert window_thresholds(CALIBRATED, of_kind, {"temp": (1000, 1000)})["temp"] == ("wasserstein", 0.4)
+
+
+def test_a_calibrated_threshold_is_that_of_the_windows_own_size_and_rate() -> None:
+    (_, usual), (_, small), (_, often) = (
+        window_thresholds(CALIBRATED, settings(**changes), {"temp": rows})["temp"]  # type: ignore[arg-type]
+        for changes, rows in (
+            ({}, (1000, 1000)),
+            ({}, (100, 1000)),
+            ({"drift": {"false_alarms": "9 per 90d"}}, (1000, 1000)),
+        )
+    )
+    assert usual == pytest.approx(0.16)
+    assert small > usual > often
+
+
+def test_another_method_than_the_calibrated_one_is_not_judged_by_its_threshold() -> None:
+    psi = settings(drift={"numeric": {"method": "psi"}})
+    assert window_thresholds(CALIBRATED, psi, {"temp": (1000, 1000)})["temp"] == ("psi", 0.1)
+    explained = explain_drift(drift({"temp": 0.05}), CALIBRATED, psi, {"temp": (1000, 1000)})
+    assert "temp is not calibrated for the method in use" in explained.uncalibrated
+
+
+def test_measured_drift_is_told_how_rare_it_is_and_what_would_have_been_seen() -> None:
+    explained = explain_drift(drift({"temp": 0.16}), CALIBRATED, settings(), {"temp": (1000, 1000)})
+    column = explained.columns[0]
+    assert column.chance == pytest.approx(1 / 90)
+    assert column.detectable == pytest.approx(0.2 * 0.1 / 0.16)
+    assert (explained.false_alarms, explained.alpha) == ("1 per 90d", pytest.approx(1 / 90))
+    assert explained.uncalibrated == ""
+
+
+def test_a_window_too_small_to_see_one_sd_is_blind_and_a_baseline_that_differs_so_is_another_case() -> None:
+    few = {"temp": (10, 1000)}
+    _, wide = window_thresholds(CALIBRATED, settings(), few)["temp"]
+    small = replace(drift({}), columns=(ColumnDrift(column="temp", method="wasserstein", score=0.1, threshold=wide),))
+    assert explain_drift(small, CALIBRATED, settings(), few).columns[0].blind == "window"
+    noisy = baseline(calibration=replace(FOUND, columns={"temp": replace(COLUMN, detectable=None)}))
+    assert explain_drift(drift({"temp": 0.1}), noisy, settings(), few).columns[0].blind == "baseline"
+
+
+def test_a_baseline_frozen_before_there_was_calibration_is_judged_as_it_was_and_says_so() -> None:
+    rows = {"temp": (1000, 1000)}
+    assert window_thresholds(baseline(), settings(), rows)["temp"] == ("wasserstein", 0.1)
+    explained = explain_drift(drift({"temp": 0.05}), baseline(), settings(), rows)
+    assert "never calibrated" in explained.uncalibrated
+    assert (explained.alpha, explained.columns[0].chance) == (None, None)
+    written = settings(drift={"numeric": {"threshold": 0.4}})
+    assert explain_drift(drift({"temp": 0.05}), baseline(), written, rows).uncalibrated == ""
+
+
+def test_windows_of_another_length_than_the_calibrated_one_are_told() -> None:
+    weekly = settings(window={"every": "7d"})
+    assert "another length" in explain_drift(drift({"temp": 0.05}), CALIBRATED, weekly, {"temp": (9, 9)}).uncalibrated

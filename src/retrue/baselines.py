@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.errors import BaselineError, NameRefusedError
-from retrue.results import Baseline, Estimation, Profile, Provenance, RealisedPerformance, Reliance
+from retrue.results import Baseline, DriftCalibration, Estimation, Profile, Provenance, RealisedPerformance, Reliance
 from retrue.windows import check_name
 
 if TYPE_CHECKING:
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
+SCHEMAS_READ = (1, SCHEMA)  # 1 had no calibration
 REFERENCE = "reference.parquet"
 DESCRIPTION = "baseline.json"
 REFERENCE_ROWS_MAX = 100_000  # five samples of the default size; the profile is of all rows anyway
 BASELINE_BYTES_MAX = 100_000_000
-_LATER = frozenset({"marginals", "estimation", "reliance"})
+
+_LATER = frozenset({"marginals", "estimation", "reliance", "calibration"})
 """Fields that baselines frozen before them do not have: absent where they are None, or those would have another digest."""
 _UNFROZEN = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,6 +54,7 @@ def freeze_baseline(
     provenance: Provenance,
     estimation: Estimation | None = None,
     reliance: Reliance | None = None,
+    calibration: DriftCalibration | None = None,
     seed: int = 0,
 ) -> Baseline:
     """Write the baseline of a model version, all of it or nothing, and return it.
@@ -81,6 +84,7 @@ def freeze_baseline(
             reference_digest="",
             estimation=estimation,
             reliance=reliance,
+            calibration=calibration,
         )
         built = Path(partial) / "baseline"
         baseline = write_baseline(built, given, _reference_table(reference, seed))
@@ -259,8 +263,15 @@ def _put(built: Path, place: Path, baseline: Baseline, folder: Path) -> Baseline
 
 
 def _unfrozen(baseline: Baseline) -> Baseline:
-    """The baseline without the time it was frozen and the digest that depends on it."""
-    return replace(baseline, provenance=replace(baseline.provenance, frozen_at=_UNFROZEN), digest="")
+    """The baseline without the time it was frozen and what depends on it: its digest, and the history that widened thresholds."""
+    calibrated = baseline.calibration.columns if baseline.calibration else {}
+    return replace(
+        baseline,
+        provenance=replace(baseline.provenance, frozen_at=_UNFROZEN),
+        digest="",
+        calibration=None,
+        thresholds={name: each for name, each in baseline.thresholds.items() if name not in calibrated},
+    )
 
 
 def _older(baseline: Baseline) -> Baseline:
@@ -276,6 +287,7 @@ def _adapter() -> TypeAdapter[Baseline]:
 
 
 def _values(baseline: Baseline) -> dict[str, Any]:
+    """The baseline's fields; what baselines did not always have is left out where it is absent, so that old digests hold."""
     values: dict[str, Any] = _adapter().dump_python(baseline, warnings=False)
     return {name: value for name, value in values.items() if value is not None or name not in _LATER}
 
@@ -317,8 +329,8 @@ def _parse(content: bytes, place: Path) -> Baseline:
     try:
         values = json.loads(content[:BASELINE_BYTES_MAX])
         schema = values.pop("schema")
-        if schema != SCHEMA:
-            raise BaselineError(f"{place.name}/{DESCRIPTION} has schema {schema!r}; this retrue reads {SCHEMA}")
+        if schema not in SCHEMAS_READ:
+            raise BaselineError(f"{place.name}/{DESCRIPTION} has schema {schema!r}; this retrue reads up to {SCHEMA}")
         baseline = _adapter().validate_python(values)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise _damaged(place, f"{DESCRIPTION} is no baseline: {type(error).__name__}") from error

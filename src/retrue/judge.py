@@ -80,6 +80,10 @@ def _unexplained(measurements: Measurements, findings: list[Finding], settings: 
     for column, reason in measurements.drift.unmeasurable if measurements.drift else ():
         if column not in explained:
             yield f"drift of {column} could not be measured: {reason}"
+    for drifted in measurements.drift.columns if measurements.drift else ():
+        if drifted.blind == "window" and not drifted.drifted and drifted.column not in explained:
+            change = "a shift of one standard deviation" if drifted.numeric else "a change of 30 % of rows"
+            yield f"too few rows: {change} of {drifted.column} would have passed unseen"
     for outcome in measurements.validation.outcomes if measurements.validation else ():
         if outcome.success is None and (outcome.column or "") not in explained:
             yield f"expectation {outcome.kind} could not be evaluated: {outcome.problem}"

@@ -1,13 +1,24 @@
-"""Which drift method and threshold each column gets. Pure."""
+"""Which drift method and threshold each column gets, in general and in a window of a given size. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
 
-from retrue.config import DriftSettings, ModelSettings
-from retrue.results import ColumnKind, Profile
+from retrue.config import DriftSettings, MethodSettings, ModelSettings
+from retrue.results import Baseline, ColumnCalibration, ColumnDrift, ColumnKind, DriftCalibration, DriftResult, Profile
+from retrue.statistics.calibration import FLOORS
+from retrue.statistics.thresholds import chance_of, detectable_at, limit_of, threshold_at
+from retrue.times import duration_text
 
 PREDICTION = "prediction"
+UNCALIBRATED = 0.1  # where nothing was calibrated: Evidently's own for these methods
+SHIFT_WANTED = 1.0  # sd: a column whose threshold lets less than this pass unseen is judged
+SHARE_WANTED = 0.3  # of rows that change their category
+
+Rows = Mapping[str, tuple[int, int]]
+"""Column to rows with a value: (window, reference)."""
 
 
 def drift_kinds(profile: Profile, settings: ModelSettings) -> Mapping[str, ColumnKind]:
@@ -20,17 +31,134 @@ def drift_kinds(profile: Profile, settings: ModelSettings) -> Mapping[str, Colum
     return {**kinds, PREDICTION: ColumnKind.TEXT} if classes else kinds
 
 
-def drift_thresholds(profile: Profile, settings: ModelSettings) -> Mapping[str, tuple[str, float]]:
-    """Return (method, threshold) of the same columns.
+def calibrated_methods(profile: Profile, settings: ModelSettings) -> Mapping[str, tuple[str, float]]:
+    """Return (method, floor) of the columns whose threshold is calibrated: those that have none in retrue.yaml."""
+    found = {}
+    for name, kind in drift_kinds(profile, settings).items():
+        method, chosen = _of_column(name, kind, settings.drift)
+        if chosen.threshold is None:
+            found[name] = (method, chosen.floor or FLOORS[method])
+    return found
+
+
+def drift_thresholds(
+    profile: Profile, settings: ModelSettings, calibration: DriftCalibration | None = None
+) -> Mapping[str, tuple[str, float]]:
+    """Return (method, threshold) of the columns to compare: as written, else calibrated, else ``UNCALIBRATED``.
 
     A column's own entry under ``drift.columns`` wins over the entry of its kind, setting by setting.
     """
-    return {name: _of_column(name, kind, settings.drift) for name, kind in drift_kinds(profile, settings).items()}
+    return {
+        name: _threshold(
+            *_of_column(name, kind, settings.drift), calibration.columns.get(name) if calibration else None
+        )
+        for name, kind in drift_kinds(profile, settings).items()
+    }
 
 
-def _of_column(name: str, kind: ColumnKind, settings: DriftSettings) -> tuple[str, float]:
-    of_kind = settings.numeric if kind is ColumnKind.NUMBER else settings.categorical
-    own = settings.columns.get(name)
-    method = (own and own.method) or of_kind.method or "jensenshannon"
-    threshold = (own and own.threshold) or of_kind.threshold or 0.1
-    return method, threshold
+def window_thresholds(baseline: Baseline, settings: ModelSettings, rows: Rows) -> Mapping[str, tuple[str, float]]:
+    """Return (method, threshold) of the columns to compare, at a window's own size and the stated rate of false alarms.
+
+    Args:
+        baseline: What the window is compared with.
+        settings: The model's settings.
+        rows: Rows with a value per column; one that is absent keeps the threshold of the calibrated size.
+    """
+    thresholds = dict(drift_thresholds(baseline.profile, settings, baseline.calibration))
+    for name, column in _family(baseline, settings).items():
+        if all(rows.get(name, (0, 0))):
+            limit = _limit(baseline.calibration, settings)
+            thresholds[name] = (column.method, threshold_at(column, limit, *rows[name]))
+    return thresholds
+
+
+def explain_drift(drift: DriftResult, baseline: Baseline, settings: ModelSettings, rows: Rows) -> DriftResult:
+    """Return measured drift with what calibration says: how rare each score is, and what would have been seen."""
+    family = _family(baseline, settings)
+    columns = tuple(
+        _explain(each, baseline.calibration, family[each.column], rows[each.column])
+        if baseline.calibration and each.column in family and each.column in rows
+        else replace(each, rows=rows.get(each.column), chance=None, detectable=None, blind="")
+        for each in drift.columns
+    )
+    reason = _uncalibrated(baseline, settings, family, [each.column for each in drift.columns])
+    if not family:
+        return replace(drift, columns=columns, uncalibrated=reason, false_alarms="", alpha=None)
+    rate = settings.drift.false_alarms
+    alpha = rate.chance(settings.window.every)
+    return replace(drift, columns=columns, uncalibrated=reason, false_alarms=str(rate), alpha=alpha)
+
+
+def _explain(
+    drift: ColumnDrift, calibration: DriftCalibration, column: ColumnCalibration, rows: tuple[int, int]
+) -> ColumnDrift:
+    detectable = detectable_at(column, drift.threshold)
+    return replace(
+        drift,
+        chance=chance_of(calibration, column, drift.score, *rows),
+        detectable=detectable,
+        numeric=column.numeric,
+        rows=rows,
+        blind=_blind(column, detectable),
+    )
+
+
+def is_blind(column: ColumnCalibration, detectable: float | None) -> bool:
+    """Whether a shift of one standard deviation, or of 30 % of rows, would pass unseen."""
+    return detectable is None or detectable > (SHIFT_WANTED if column.numeric else SHARE_WANTED)
+
+
+def _blind(column: ColumnCalibration, detectable: float | None) -> Literal["", "window", "baseline"]:
+    if not is_blind(column, detectable):
+        return ""
+    return "baseline" if is_blind(column, column.detectable) else "window"
+
+
+def _uncalibrated(
+    baseline: Baseline, settings: ModelSettings, family: Mapping[str, ColumnCalibration], columns: list[str]
+) -> str:
+    """Return why thresholds are not those of the stated rate, empty where they are."""
+    methods = calibrated_methods(baseline.profile, settings)
+    found = baseline.calibration
+    if found is None:
+        none = f"drift is judged by the fixed threshold {UNCALIBRATED}, since this baseline was never calibrated"
+        return none if any(name in methods for name in columns) else ""
+    if found.window_seconds and settings.window.every.total_seconds() != found.window_seconds:
+        return f"thresholds are those of windows of another length than {duration_text(settings.window.every)}"
+    strange = [name for name in columns if name in methods and name not in family]
+    if strange:
+        return f"{', '.join(sorted(strange)[:3])} {'is' if len(strange) == 1 else 'are'} not calibrated for the method in use"
+    return ""
+
+
+def _family(baseline: Baseline, settings: ModelSettings) -> Mapping[str, ColumnCalibration]:
+    """Return the calibrations that are in use: of columns without a threshold of their own, by the method still wanted."""
+    methods = calibrated_methods(baseline.profile, settings)
+    known = baseline.calibration.columns if baseline.calibration else {}
+    return {
+        name: replace(known[name], floor=floor)
+        for name, (method, floor) in methods.items()
+        if name in known and known[name].method == method
+    }
+
+
+def _limit(calibration: DriftCalibration | None, settings: ModelSettings) -> float:
+    return limit_of(calibration, settings.drift.false_alarms.chance(settings.window.every)) if calibration else 0.0
+
+
+def _threshold(method: str, chosen: MethodSettings, column: ColumnCalibration | None) -> tuple[str, float]:
+    if chosen.threshold is not None:
+        return method, chosen.threshold
+    return method, column.threshold if column and column.method == method else UNCALIBRATED
+
+
+def _of_column(name: str, kind: ColumnKind, settings: DriftSettings) -> tuple[str, MethodSettings]:
+    """Return a column's method, and what is set for it, setting by setting."""
+    number = kind is ColumnKind.NUMBER
+    of_kind = settings.numeric if number else settings.categorical
+    own = settings.columns.get(name) or MethodSettings()
+    merged = MethodSettings(
+        threshold=own.threshold or of_kind.threshold,
+        floor=own.floor or of_kind.floor,
+    )
+    return own.method or of_kind.method or ("wasserstein" if number else "jensenshannon"), merged

@@ -75,7 +75,8 @@ def founded(root: Path) -> Project:
     assert run("init", root, "--model", MODEL).exit_code == 0
     settings = (root / "retrue.yaml").read_text().replace(f"labels/{MODEL}", f"logs/{MODEL}/labels")
     settings = settings.replace("min_rows: 500", "min_rows: 100").replace(", max_drop: 0.05", "")
-    (root / "retrue.yaml").write_text(settings + "    drift: {numeric: {threshold: 1}, categorical: {threshold: 1}}\n")
+    fixed = "drift: {numeric: {threshold: 1}, categorical: {threshold: 1}}"
+    (root / "retrue.yaml").write_text(settings.replace("drift: {false_alarms: 1 per 90d}", fixed))
     return Project(root=root)
 
 

@@ -52,6 +52,7 @@ def baseline(
     as_json: AsJson = False,
 ) -> None:
     """Freeze what a version logged in good times: what its windows are compared with. Proposes a suite if there is none."""
+    from retrue.stages.calibrate import calibration_line
     from retrue.stages.freeze import freeze_from_log
     from retrue.workspace import open_workspace
 
@@ -63,12 +64,14 @@ def baseline(
             "rows": frozen.provenance.rows,
             "columns": len(frozen.profile.columns),
             "digest": frozen.digest,
+            "calibration": calibration_line(frozen, workspace.project.model(model)),
             "expectations": workspace.project.model(model).expectations,
         }
     if as_json:
         print_json(facts)
     else:
         typer.echo(f"{model}: baseline of version {frozen.version}, {facts['rows']} rows, {facts['columns']} columns")
+        typer.echo(f"drift: {facts['calibration']}")
         typer.echo(f"suite: {facts['expectations'] or 'none configured'}")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Self
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from retrue.config.base import Number, Positive, Settings, Share, nearest
+from retrue.times import duration_text, parse_duration
 
 
 class QualitySettings(Settings):
@@ -24,11 +28,51 @@ CATEGORICAL_METHODS = ("jensenshannon", "psi", "hellinger", "kl_div")
 NUMERIC_METHODS = ("wasserstein", *CATEGORICAL_METHODS)
 
 
+CHANCE_MAX = 0.2  # of a false alarm per window: windows longer than a fifth of the stated time do not get more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseAlarms:
+    """How often a model may cry wolf: in ``count`` windows without drift within ``per``."""
+
+    count: float
+    per: timedelta
+
+    def chance(self, every: timedelta) -> float:
+        """Return the chance, in 0-1, that a window of this length without drift has a finding of drift.
+
+        >>> round(FalseAlarms(count=1, per=timedelta(days=90)).chance(timedelta(days=7)), 4)
+        0.0778
+        """
+        return min(self.count * every / self.per, CHANCE_MAX)
+
+    def __str__(self) -> str:
+        return f"{self.count:g} per {duration_text(self.per)}"
+
+
+def parse_false_alarms(text: object) -> FalseAlarms:
+    """Return the rate written ``1 per 90d`` or ``0.5 per 4w``.
+
+    >>> str(parse_false_alarms("2 per 30d"))
+    '2 per 30d'
+    """
+    if isinstance(text, FalseAlarms):
+        return text
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) +per +(\d+[smhdw])", str(text).strip())
+    if not match or not float(match[1]) or not parse_duration(match[2]):
+        raise ValueError(f"write how often a window may be flagged without drift as 1 per 90d, not {text!r}")
+    return FalseAlarms(count=float(match[1]), per=parse_duration(match[2]))
+
+
 class MethodSettings(Settings):
-    """A drift method of Evidently and the score at which a column has drifted."""
+    """A drift method of Evidently, and the score at which a column has drifted: calibrated where ``threshold`` is None.
+
+    A calibrated threshold is never under ``floor``, the least change that matters; None is the method's own.
+    """
 
     method: str | None = None
     threshold: Positive | None = None
+    floor: Positive | None = None
 
     @field_validator("method")
     @classmethod
@@ -40,16 +84,18 @@ class MethodSettings(Settings):
 
 
 class DriftSettings(Settings):
-    """How drift is measured: rows sampled a side, and the method and threshold of each kind of column.
+    """How drift is measured: how often it may be wrong, rows sampled a side, and the method of each kind of column.
 
+    A threshold that is written down wins over the calibrated one, and its column has no part in ``false_alarms``.
     Only distances are allowed, where a larger score is more drift: p-values shrink with the number of rows.
     ``columns`` overrides single columns; ``prediction`` and ``score`` can be named there too.
     """
 
+    false_alarms: Annotated[FalseAlarms, BeforeValidator(parse_false_alarms)] = parse_false_alarms("1 per 90d")
     sample_rows: int = Field(default=20_000, ge=100)
     seed: int = 0
-    numeric: MethodSettings = MethodSettings(method="wasserstein", threshold=0.1)
-    categorical: MethodSettings = MethodSettings(method="jensenshannon", threshold=0.1)
+    numeric: MethodSettings = MethodSettings(method="wasserstein")
+    categorical: MethodSettings = MethodSettings(method="jensenshannon")
     columns: Mapping[str, MethodSettings] = {}
     max_share: Share | None = None
 

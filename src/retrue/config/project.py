@@ -128,8 +128,9 @@ class ModelSettings(Settings):
         for part, keys in _ONLY_JUDGED.items():
             measuring[part] = {key: value for key, value in measuring[part].items() if key not in keys}
         drift, system = measuring["drift"], measuring["system"]
+        drift.pop("false_alarms")
         for kind in ("numeric", "categorical"):
-            drift[kind].pop("threshold")
+            drift[kind] = {"method": drift[kind]["method"]}
         drift["columns"] = {name: own["method"] for name, own in sorted(drift["columns"].items()) if own["method"]}
         system |= {part: sorted(system[part]) for part in ("endpoints", "generators")}
         system["failures"] = {"in_app": system["failures"]["in_app"]}

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from retrue.config import ModelSettings
 from retrue.findings.harm import harm_of, leaning
-from retrue.results import Baseline, ColumnProfile, Finding, Measurements, Severity
+from retrue.results import Baseline, ColumnDrift, ColumnProfile, DriftResult, Finding, Measurements, Severity
 
+RARE = 1e-5  # replays say nothing of what is rarer
 PREDICTIONS = frozenset({"prediction", "score"})
 
 
@@ -128,11 +129,53 @@ def expectation_findings(measurements: Measurements) -> Iterator[Finding]:
             )
 
 
+def rarity(column: ColumnDrift) -> str:
+    """Say how often a window without drift has a column so far out; empty where that is not known.
+
+    >>> rarity(ColumnDrift(column="a", method="psi", score=1.0, threshold=0.1, chance=0.0004))
+    '; without drift a column is so far out in one window of 2,500'
+    """
+    if column.chance is None:
+        return ""
+    once = f"{round(1 / column.chance):,}" if column.chance > RARE else f"more than {round(1 / RARE):,}"
+    return f"; without drift a column is so far out in one window of {once}"
+
+
+def _blind_findings(drift: DriftResult) -> Iterator[Finding]:
+    """Yield what no window of this length could show, however many rows it has."""
+    blind = [column for column in drift.columns if column.blind == "baseline" and not column.drifted]
+    if blind:
+        names = ", ".join(column.column for column in blind[:5]) + (
+            f" and {len(blind) - 5} more" if len(blind) > 5 else ""
+        )
+        yield Finding(
+            check="drift.blind",
+            scope="",
+            severity=Severity.INFO,
+            value=str(len(blind)),
+            threshold="",
+            message=f"A shift of one standard deviation, or of 30 % of rows, would pass unseen in {names}: "
+            "windows of the baseline differ by as much among themselves.",
+            next_step="Freeze a longer baseline, or write a threshold for these columns under drift.columns.",
+        )
+
+
 def drift_findings(measurements: Measurements, baseline: Baseline, settings: ModelSettings) -> Iterator[Finding]:
     drift = measurements.drift
     if drift is None:
         return
     yield from _skipped_findings(baseline)
+    if drift.uncalibrated:
+        yield Finding(
+            check="drift.uncalibrated",
+            scope="",
+            severity=Severity.INFO,
+            value="not calibrated",
+            threshold="",
+            message=f"How often drift is found where there is none is not known: {drift.uncalibrated}.",
+            next_step=f"Freeze it anew: move its folder under baselines/ away and run `retrue baseline {measurements.window.model}`.",
+        )
+    yield from _blind_findings(drift)
     for column in drift.columns:
         if column.drifted:
             prediction = column.column in PREDICTIONS
@@ -142,7 +185,7 @@ def drift_findings(measurements: Measurements, baseline: Baseline, settings: Mod
                 severity=harm_of(column.column, baseline.reliance),
                 value=f"{column.score:.3f}",
                 threshold=f"{column.threshold:.3f}",
-                message=f"{column.column} has drifted: {column.method} {column.score:.3f}, threshold {column.threshold:g}{leaning(column.column, baseline.reliance)}.",
+                message=f"{column.column} has drifted: {column.method} {column.score:.3f}, threshold {column.threshold:.3g}{rarity(column)}{leaning(column.column, baseline.reliance)}.",
                 next_step="See drift.html: what the model says has shifted."
                 if prediction
                 else "See its plot in drift.html.",

@@ -27,6 +27,7 @@ from retrue.reports.figures import (
 from retrue.reports.opening import opening_sentences
 from retrue.reports.page import render, verdict_line
 from retrue.reports.resources import resource_figures, sampled
+from retrue.reports.seen import seen_sentences
 from retrue.reports.served import comparisons, side_by_side
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.reports.why import why_section
@@ -113,6 +114,7 @@ def render_summary(
         sampled=sampled(measurements.system),
         charts=list(_charts(past, judged, limits or {})),
         drifted=_shown_drift(drifted),
+        seen=list(seen_sentences(measurements.drift)),
         more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),
         recent=[_row(each, judged) for each in reversed(past[-RECENT_MAX:])] if len(past) > 1 else [],
         metric_name=judged and judged.split(".")[1],

@@ -3,6 +3,7 @@
 Times are aware and in UTC. A measurement that could not be taken is absent and named in ``Measurements.unmeasured``.
 """
 
+from retrue.results.calibrated import ColumnCalibration, DriftCalibration
 from retrue.results.decided import (
     Change,
     Decision,
@@ -71,11 +72,13 @@ __all__ = [
     "Baseline",
     "CalibrationCurve",
     "Change",
+    "ColumnCalibration",
     "ColumnDrift",
     "ColumnKind",
     "ColumnProfile",
     "Condition",
     "Decision",
+    "DriftCalibration",
     "DriftResult",
     "Effect",
     "EstimatedPerformance",

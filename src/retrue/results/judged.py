@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from retrue.results.calibrated import DriftCalibration
 from retrue.results.estimated import Estimation
 from retrue.results.measured import Profile, RealisedPerformance, Severity
 from retrue.results.why import Reliance
@@ -149,11 +150,11 @@ class Marginals:
 class Baseline:
     """What a model version is compared with: profile, drift thresholds and performance of frozen reference rows.
 
-    ``thresholds`` maps a column to (method, threshold). ``digest`` is the SHA-256 of the reference rows and of
-    everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
+    ``thresholds`` maps a column to (method, threshold at the calibrated size). ``digest`` is the SHA-256 of the reference rows
+    and of everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
     while the reference holds whole rows. ``estimation`` is what estimates without labels need, None in baselines that were
-    frozen without it. ``reliance`` likewise, or where the reference has no
-    answers.
+    frozen without it. ``reliance`` likewise, or where the reference has no answers. ``calibration`` is None where a baseline was
+    frozen before there was any, or has too few rows.
     """
 
     model: str
@@ -167,6 +168,7 @@ class Baseline:
     marginals: Marginals | None = None
     estimation: Estimation | None = None
     reliance: Reliance | None = None
+    calibration: DriftCalibration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

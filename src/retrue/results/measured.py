@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class Severity(StrEnum):
@@ -188,15 +189,27 @@ class ValidationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnDrift:
-    """A column's drift score with the method that gave it; ``drifted`` when the threshold is reached."""
+    """A column's drift score with the method that gave it; ``drifted`` when the threshold is reached.
+
+    ``chance`` is how often a window without drift has any column so far out, 0-1; None where the threshold is not calibrated.
+    ``detectable`` is the smallest change that would have been seen in four windows of five of this size: a shift in standard
+    deviations where ``numeric``, else a share of rows; None where none would, or where it is not calibrated. ``blind`` says
+    why a large change would have passed unseen: too few rows in the ``window``, or a ``baseline`` whose own windows differ so.
+    ``rows`` are those with a value, of window and reference; None in what was recorded before they were.
+    """
 
     column: str
     method: str
     score: float
     threshold: float
+    chance: float | None = None
+    detectable: float | None = None
+    numeric: bool = True
+    blind: Literal["", "window", "baseline"] = ""
+    rows: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        refuse_nan(f"drift of {self.column}", score=self.score, threshold=self.threshold)
+        refuse_nan(f"drift of {self.column}", score=self.score, threshold=self.threshold, chance=self.chance)
 
     @property
     def drifted(self) -> bool:
@@ -205,12 +218,19 @@ class ColumnDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult:
-    """Drift of the measurable columns; ``unmeasurable`` holds (column, reason)."""
+    """Drift of the measurable columns; ``unmeasurable`` holds (column, reason).
+
+    ``false_alarms`` is the stated rate, such as ``1 per 90d``, and ``alpha`` the chance it gives one window; empty and None
+    where thresholds are not calibrated, and ``uncalibrated`` then says why.
+    """
 
     columns: tuple[ColumnDrift, ...]
     unmeasurable: tuple[tuple[str, str], ...]
     reference_rows: int
     current_rows: int
+    false_alarms: str = ""
+    alpha: float | None = None
+    uncalibrated: str = ""
 
     @property
     def share(self) -> float | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from retrue.errors import BaselineError
 from retrue.ledger import EXTERNAL
 from retrue.performance import measure_performance
 from retrue.propose import propose_suite
-from retrue.results import Baseline, Profile, Provenance, RealisedPerformance
+from retrue.results import Baseline, Outcome, Profile, Provenance, RealisedPerformance
+from retrue.stages.calibrate import calibrate_reference
 from retrue.stages.estimate import CLASS_SCORES, estimation_of
 from retrue.stages.explain import reliance_of
 from retrue.stages.failed import STATUS_COLUMNS, failed_rows
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SUMMER_TIME = timedelta(hours=1)  # by which local days differ
+HISTORY_WINDOWS = 52  # judged ones that are looked through for healthy ones
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 RECORD_COLUMNS = ("inference_id", "time", *PREDICTION_COLUMNS, "label", "sample_weight")
 
@@ -124,13 +127,17 @@ def freeze(
     columns = [name for name in (*features, *answer_columns(settings)) if name in frame.columns]
     beside = [name for name in RECORD_COLUMNS if name in frame.columns and name not in (*columns, *PREDICTION_COLUMNS)]
     profile = _profile(frame, columns)
+    calibration = calibrate_reference(
+        frame, profile, settings, history=_healthy_windows(workspace, model, frame, columns)
+    )
     baseline = freeze_baseline(
         workspace.project.baselines,
         model,
         version,
         reference=frame[[*columns, *beside]],
         profile=profile,
-        thresholds=drift_thresholds(profile, settings),
+        thresholds=drift_thresholds(profile, settings, calibration),
+        calibration=calibration,
         performance=_performance(frame, settings),
         reliance=reliance_of(frame, profile, settings, [name for name in features if name in frame.columns]),
         provenance=Provenance(
@@ -145,6 +152,29 @@ def freeze(
     workspace.ledger.models.register_baseline(model, version, baseline.digest, now)
     _propose(workspace, model, settings, baseline)
     return baseline
+
+
+def _healthy_windows(
+    workspace: Workspace, model: str, frame: pd.DataFrame, columns: list[str]
+) -> Iterator[pd.DataFrame]:
+    """Yield the inputs of the newest windows that were judged healthy and of which the reference has no row.
+
+    What the model said is left out: another version may have said it. A window whose log cannot be read is left out too.
+    """
+    settings = workspace.project.model(model)
+    start, end = frame["time"].iloc[0], frame["time"].iloc[-1]
+    healthy = [
+        point for point in workspace.ledger.history(model, limit=HISTORY_WINDOWS) if point.outcome is Outcome.HEALTHY
+    ]
+    for point in healthy:
+        window = point.window
+        other_length = abs(window.end - window.start - settings.window.every) > SUMMER_TIME
+        if other_length or (window.start <= end and window.end > start):
+            continue
+        with pull_window(window, settings, root=workspace.project.root, erased=workspace.erased(model)) as pulled:
+            names = [name for name in columns if name in pulled.features]
+            if pulled.report.rows and names:
+                yield pulled.sample(settings.drift.sample_rows, seed=settings.drift.seed, columns=names)
 
 
 def _profile(frame: pd.DataFrame, columns: list[str]) -> Profile:

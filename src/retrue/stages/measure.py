@@ -25,7 +25,6 @@ from retrue.marginals import POOLED, known_categories
 from retrue.performance import measure_performance
 from retrue.results import (
     Baseline,
-    ColumnKind,
     DriftResult,
     EstimatedPerformance,
     FailureGroup,
@@ -43,12 +42,13 @@ from retrue.sources.listing import source_folder
 from retrue.sources.pulled import PulledWindow
 from retrue.sources.remote import is_remote
 from retrue.sources.resource_samples import measure_resources
+from retrue.stages.calibrate import as_kinds, rows_with_value
 from retrue.stages.estimate import estimate_frame, estimated_columns
 from retrue.stages.explain import explain
 from retrue.stages.failed import STATUS_COLUMNS, failed_rows
 from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
-from retrue.thresholds import PREDICTION, drift_kinds, drift_thresholds
+from retrue.thresholds import drift_kinds, explain_drift, window_thresholds
 from retrue.tombstones import NOBODY, Tombstones
 from retrue.windows import Window
 
@@ -283,15 +283,19 @@ def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     }
     present = [name for name in (*kinds, *STATUS_COLUMNS) if name in opened.pulled.columns]
     current = opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present)
-    reference = _as_kinds(_reference(opened, baseline, list(kinds)), kinds)
-    thresholds = drift_thresholds(baseline.profile, opened.settings)
-    return measure_drift(
+    reference = as_kinds(_reference(opened, baseline, list(kinds)), kinds)
+    current = _pooled(as_kinds(_answered(current), kinds), reference, baseline)
+    counts = rows_with_value(current, kinds), rows_with_value(reference, kinds)
+    rows = {name: (counts[0][name], counts[1][name]) for name in kinds if name in counts[0] and name in counts[1]}
+    thresholds = window_thresholds(baseline, opened.settings, rows)
+    drift, html = measure_drift(
         reference,
-        _pooled(_as_kinds(_answered(current), kinds), reference, baseline),
+        current,
         {name: thresholds[name] for name in kinds},
         kinds,
         title=f"{opened.window.name}, version {opened.model_version}",
     )
+    return explain_drift(drift, baseline, opened.settings, rows), html
 
 
 def _left(name: str, baseline: Baseline) -> bool:
@@ -314,16 +318,6 @@ def _answered(frame: pd.DataFrame) -> pd.DataFrame:
     failed = failed_rows(frame)
     said = [name for name in PREDICTION_COLUMNS if name in frame.columns]
     return frame.assign(**{name: frame[name].where(~failed) for name in said}) if failed.any() else frame
-
-
-def _as_kinds(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> pd.DataFrame:
-    """Return the frame with predicted classes as text, where they are to be compared as such."""
-    if kinds.get(PREDICTION) is not ColumnKind.TEXT or PREDICTION not in frame.columns:
-        return frame
-    classes = frame[PREDICTION]
-    if classes.dtype.kind in "iuf":  # 1 and 1.0 are one class
-        classes = classes.map("{:g}".format, na_action="ignore")
-    return frame.assign(**{PREDICTION: classes.astype("string")})
 
 
 def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from retrue.recorded import measurements_of
 from retrue.replayed import PolicyRun, Rejudged, Span, run_policy
 from retrue.results import Baseline, DriftResult, Measurements, Verdict
 from retrue.stages.measure import check_columns, find_baseline, measure, open_window
-from retrue.thresholds import drift_thresholds
+from retrue.thresholds import explain_drift, window_thresholds
 from retrue.times import as_utc
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -194,7 +194,8 @@ def _under_thresholds(
 ) -> tuple[Measurements | None, str]:
     if measurements.drift is None:
         return measurements, ""
-    thresholds = drift_thresholds(baseline.profile, settings)
+    rows = {each.column: each.rows for each in measurements.drift.columns if each.rows}
+    thresholds = window_thresholds(baseline, settings, rows)
     columns = []
     for each in measurements.drift.columns:
         method, threshold = thresholds.get(each.column, ("", 0.0))
@@ -202,7 +203,7 @@ def _under_thresholds(
             return None, "the policy measures otherwise"
         columns.append(replace(each, threshold=threshold))
     drift: DriftResult = replace(measurements.drift, columns=tuple(columns))
-    return replace(measurements, drift=drift), ""
+    return replace(measurements, drift=explain_drift(drift, baseline, settings, rows)), ""
 
 
 def _document(path: Path) -> Any:
