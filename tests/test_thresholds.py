@@ -95,3 +95,18 @@ def test_a_baseline_frozen_before_there_was_calibration_is_judged_as_it_was_and_
 def test_windows_of_another_length_than_the_calibrated_one_are_told() -> None:
     weekly = settings(window={"every": "7d"})
     assert "another length" in explain_drift(drift({"temp": 0.05}), CALIBRATED, weekly, {"temp": (9, 9)}).uncalibrated
+
+
+def test_recorded_drift_explained_anew_is_that_of_another_rate() -> None:
+    """What a replay does: the rows that were recorded suffice."""
+    rows = {"temp": (400, 1000)}
+    often = settings(drift={"false_alarms": "9 per 90d"})
+    recorded = explain_drift(drift({"temp": 0.2}), CALIBRATED, settings(), rows)
+    kept = {each.column: each.rows for each in recorded.columns if each.rows}
+    assert kept == rows
+    assert explain_drift(recorded, CALIBRATED, often, kept) == explain_drift(
+        drift({"temp": 0.2}), CALIBRATED, often, rows
+    )
+    written = settings(drift={"numeric": {"threshold": 0.4}, "categorical": {"threshold": 0.4}})
+    again = explain_drift(recorded, CALIBRATED, written, kept)
+    assert (again.alpha, again.columns[0].chance, again.columns[0].detectable) == (None, None, None)
