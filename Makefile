@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-cac
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check up down bench-window bench-logger bench-grouping bench-privacy prove-kills lock clean
+.PHONY: help demo test check up down bench-window bench-logger bench-grouping bench-privacy bench-alarms prove-kills lock clean
 
 help:
 	@echo "make demo          real flights drift, a model is retrained and promoted: watch it happen"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-logger  what logging an inference costs the host, beside its peers and its floor"
 	@echo "make bench-grouping DATA=…  how well failures are grouped, beside Drain3, on labelled logs"
 	@echo "make bench-privacy DATA=…   how much personal data the scrubber finds, on labelled sentences"
+	@echo "make bench-alarms DATA=…    how often windows without drift alarm, what is seen, and what the gate promotes"
 	@echo "make prove-kills   kill the logger 500 times at random moments and account for every record"
 	@echo "make lock          resolve requirements.lock anew from pyproject.toml"
 
@@ -65,6 +66,9 @@ bench-grouping: $(READY)
 
 bench-privacy: $(READY)
 	@$(BIN)/python -m benchmarks.privacy $(if $(DATA),--data $(DATA))
+
+bench-alarms: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.alarms $(if $(DATA),--data $(DATA))
 
 prove-kills: $(READY)
 	@RETRUE_KILLS=500 $(BIN)/python -m pytest -q tests/faults/test_kill.py

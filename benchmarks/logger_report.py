@@ -9,6 +9,8 @@ from typing import NotRequired, TypedDict
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.pages import write_between
+
 BEGIN, END = "<!-- figures by `make bench-logger` -->", "<!-- end of figures -->"
 
 Spread = Sequence[float]
@@ -143,13 +145,7 @@ def _markdown_table(headings: Sequence[str], rows: Iterator[tuple[str, ...]]) ->
 
 def write_docs(entries: Sequence[Entry], page: Path) -> bool:
     """Replace the figures between the two marks of a page; false where it has none."""
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        return False
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(entries)}\n\n{END}{after}", encoding="utf-8")
-    return True
+    return write_between(page, BEGIN, END, markdown(entries))
 
 
 def nanoseconds(value: float) -> str:

@@ -1,0 +1,86 @@
+"""The benchmark of alarms counts what it says, and the page holds its figures."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.alarms import DOCS, RESULT
+from benchmarks.alarms_data import SHIFTS, iid, seasonal
+from benchmarks.alarms_rates import no_drift, shifts
+from benchmarks.alarms_report import markdown
+from benchmarks.alarms_subjects import evidently_strengths
+
+SECTIONS = ("no_drift", "shifts", "streams", "estimation", "gate")
+
+
+def test_windows_without_drift_and_shifted_ones_are_counted_for_every_subject(tmp_path: Path) -> None:
+    rows = list(no_drift(tmp_path, references=1, windows=4, sizes=(200,), processes=1))
+    assert {row["case"] for row in rows} == {"iid", "adult-like", "seasonal"}
+    assert {"retrue, 1% stated", "retrue, 5% stated", "evidently"} <= {row["subject"] for row in rows}
+    assert all(0 <= row["count"] <= row["trials"] == 4 for row in rows)  # type: ignore[operator]
+    found = list(shifts(tmp_path, references=2, windows=10, sizes=(500,), processes=1))
+    seen = {row["case"]: row["count"] for row in found if row["subject"] == "retrue"}
+    assert set(SHIFTS) <= seen.keys()
+    assert seen["mean + 0.5 sd"] == 20
+
+
+def test_the_same_seed_draws_the_same_rows_and_shifts_move_one_column() -> None:
+    one, two = (iid(np.random.default_rng(3), 100, 2) for _ in range(2))
+    for name, values in one.reference.items():
+        assert np.array_equal(values, two.reference[name])
+    window = one.windows[0]
+    for shift in SHIFTS.values():
+        moved = shift(np.random.default_rng(0), window)
+        assert sum(not np.array_equal(moved[name], window[name]) for name in window) == 1
+
+
+def test_a_seasonal_window_is_a_day_after_the_reference() -> None:
+    drawn = seasonal(np.random.default_rng(0), 96, 3)
+    assert drawn.times is not None
+    assert len(drawn.times) == len(drawn.reference["level"]) == 28 * 96
+    assert [len(window["level"]) for window in drawn.windows] == [96] * 3
+
+
+def test_evidentlys_defaults_alarm_on_many_categories_without_drift() -> None:
+    """FACTS of the field: the distance of a column of 1,000 categories grows as windows shrink."""
+    assert min(evidently_strengths(iid(np.random.default_rng(1), 500, 3))) > 1
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, list[dict[str, object]]]:
+    if not RESULT.is_file():
+        pytest.skip("the benchmark was not run")
+    results: dict[str, list[dict[str, object]]] = json.loads(RESULT.read_text())
+    return results
+
+
+def test_the_page_holds_the_figures_that_were_measured(kept: dict[str, list[dict[str, object]]]) -> None:
+    assert tuple(kept) == SECTIONS
+    assert markdown(kept) in DOCS.read_text()
+
+
+def test_measured_false_alarms_lie_within_the_binomial_bound_of_what_is_stated(
+    kept: dict[str, list[dict[str, object]]],
+) -> None:
+    from scipy.stats import binom
+
+    judged = [row for row in kept["no_drift"] if str(row["subject"]).startswith("retrue")]
+    assert judged
+    for row in judged:
+        stated = float(str(row["subject"]).split(", ")[1].split("%")[0]) / 100
+        assert row["count"] <= binom.ppf(0.999, row["trials"], stated), row
+
+
+def test_nobody_sees_more_at_the_same_rate_of_false_alarms(kept: dict[str, list[dict[str, object]]]) -> None:
+    """Beyond the standard error of two shares."""
+    found = {(row["case"], row["size"], row["subject"]): row for row in kept["shifts"]}
+    for (case, size, subject), row in found.items():
+        ours = found[case, size, "retrue"]
+        trials = int(str(row["trials"]))
+        error = math.sqrt(2 * 0.25 / trials)
+        assert int(str(row["count"])) / trials <= int(str(ours["count"])) / trials + 2 * error, (case, size, subject)
