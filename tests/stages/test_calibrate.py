@@ -45,6 +45,22 @@ def test_freezing_calibrates_every_compared_column(shop: Shop) -> None:
         assert (column.method, column.threshold) == (method, threshold)
 
 
+def test_times_in_two_types_are_one_calibration(shop: Shop) -> None:
+    """As a challenger's rows have them: those it learned from, and those of its gate."""
+    half = len(FRAME) // 2
+    mixed = pd.concat(
+        [
+            FRAME.head(half),
+            FRAME.tail(len(FRAME) - half).assign(time=lambda rows: rows["time"].dt.tz_convert("Europe/Paris")),
+        ]
+    )
+    assert mixed["time"].dtype == object
+    with shop.open() as workspace:
+        settings = workspace.project.model(MODEL)
+    profile = frozen(shop).profile
+    assert calibrate_reference(mixed, profile, settings) == calibrate_reference(FRAME, profile, settings)
+
+
 def test_a_windows_threshold_is_the_reports_and_is_told_with_its_chance(shop: Shop) -> None:
     rows = records(day(0))
     shop.log(rows)

@@ -37,10 +37,9 @@ def calibrate_reference(
     if len(frame) < ROWS_MIN or not columns:
         return None
     every = settings.window.every.total_seconds()
-    times = frame["time"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy() if "time" in frame.columns else None
     return calibrate(
         columns,
-        times,
+        _times(frame),
         window_rows=_window_rows(frame, every, settings),
         alpha=settings.drift.false_alarms.chance(settings.window.every),
         seed=settings.drift.seed,
@@ -50,6 +49,16 @@ def calibrate_reference(
         sample_rows=settings.drift.sample_rows,
         history=[column_values(window, profile, settings) for window in history],
     ).found
+
+
+def _times(frame: pd.DataFrame) -> Values | None:
+    """Return when each row was, in UTC; rows of a training and of its gate may hold their times in two types."""
+    import pandas as pd
+
+    if "time" not in frame.columns:
+        return None
+    times: Values = pd.to_datetime(frame["time"], utc=True).dt.tz_localize(None).to_numpy()
+    return times
 
 
 def calibration_line(baseline: Baseline, settings: ModelSettings) -> str:

@@ -133,6 +133,9 @@ def _freeze(
     judged = with_predictions(contest.later.frame, predict(estimator, contest.later.inputs, settings))
     columns = [name for name in learned.columns if name in judged.columns]
     frame = pd.concat([learned[columns], judged[columns]], ignore_index=True)
+    frame = frame.assign(
+        time=pd.to_datetime(frame["time"], utc=True)
+    )  # which two types of times would have made objects
     source = f"training of version {registered.version}, out of fold, and its gate"
     baseline = freeze(workspace, registered.model, registered.version, frame, contest.training.features, source=source)
     log_baseline(workspace, registered)
