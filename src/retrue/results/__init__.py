@@ -15,6 +15,7 @@ from retrue.results.decided import (
     RetrainCause,
     SliceComparison,
 )
+from retrue.results.domain import ColumnPart, DomainDrift, DomainNull, RelationChange
 from retrue.results.estimated import (
     CalibrationCurve,
     EstimatedPerformance,
@@ -61,12 +62,15 @@ from retrue.results.measured import (
     ValidationResult,
 )
 from retrue.results.measurements import Measurements
+from retrue.results.text import EMBEDDING, TEXT_VIEWS, TextProfile
 from retrue.results.why import Attribution, Moved, Part, Reliance, Slice, SlicePart, Slices
 
 __all__ = [
+    "EMBEDDING",
     "ESTIMATED",
     "HISTOGRAM_BINS",
     "PEAKS",
+    "TEXT_VIEWS",
     "WITHHELD",
     "Attribution",
     "Baseline",
@@ -75,9 +79,12 @@ __all__ = [
     "ColumnCalibration",
     "ColumnDrift",
     "ColumnKind",
+    "ColumnPart",
     "ColumnProfile",
     "Condition",
     "Decision",
+    "DomainDrift",
+    "DomainNull",
     "DriftCalibration",
     "DriftResult",
     "Effect",
@@ -103,6 +110,7 @@ __all__ = [
     "Provenance",
     "PullReport",
     "RealisedPerformance",
+    "RelationChange",
     "Reliance",
     "Resources",
     "RetrainCause",
@@ -116,6 +124,7 @@ __all__ = [
     "SlicePart",
     "Slices",
     "SystemHealth",
+    "TextProfile",
     "Unmeasured",
     "ValidationResult",
     "Verdict",
