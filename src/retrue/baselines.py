@@ -20,7 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrue.errors import BaselineError, NameRefusedError
-from retrue.results import Baseline, DriftCalibration, Estimation, Profile, Provenance, RealisedPerformance, Reliance
+from retrue.results import (
+    Baseline,
+    DomainNull,
+    DriftCalibration,
+    Estimation,
+    Profile,
+    Provenance,
+    RealisedPerformance,
+    Reliance,
+    TextProfile,
+)
 from retrue.windows import check_name
 
 if TYPE_CHECKING:
@@ -36,9 +46,8 @@ REFERENCE = "reference.parquet"
 DESCRIPTION = "baseline.json"
 REFERENCE_ROWS_MAX = 100_000  # five samples of the default size; the profile is of all rows anyway
 BASELINE_BYTES_MAX = 100_000_000
-
-_LATER = frozenset({"marginals", "estimation", "reliance", "calibration"})
-"""Fields that baselines frozen before them do not have: absent where they are None, or those would have another digest."""
+_LATER = frozenset({"marginals", "estimation", "reliance", "calibration", "domain", "texts"})
+"""Fields that baselines frozen before them do not have: absent where they are empty, or those would have another digest."""
 _UNFROZEN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,6 +64,8 @@ def freeze_baseline(
     estimation: Estimation | None = None,
     reliance: Reliance | None = None,
     calibration: DriftCalibration | None = None,
+    domain: DomainNull | None = None,
+    texts: Mapping[str, TextProfile] | None = None,
     seed: int = 0,
 ) -> Baseline:
     """Write the baseline of a model version, all of it or nothing, and return it.
@@ -85,6 +96,8 @@ def freeze_baseline(
             estimation=estimation,
             reliance=reliance,
             calibration=calibration,
+            domain=domain,
+            texts=texts or {},
         )
         built = Path(partial) / "baseline"
         baseline = write_baseline(built, given, _reference_table(reference, seed))
@@ -289,7 +302,7 @@ def _adapter() -> TypeAdapter[Baseline]:
 def _values(baseline: Baseline) -> dict[str, Any]:
     """The baseline's fields; what baselines did not always have is left out where it is absent, so that old digests hold."""
     values: dict[str, Any] = _adapter().dump_python(baseline, warnings=False)
-    return {name: value for name, value in values.items() if value is not None or name not in _LATER}
+    return {name: value for name, value in values.items() if name not in _LATER or value not in (None, {})}
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:

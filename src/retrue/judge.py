@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrue.config import ModelSettings
-from retrue.findings import ESTIMATE, LABELS_WAITING, all_findings, source_findings, traffic_findings, unjudged_bounds
+from retrue.findings import (
+    DOMAIN_UNFROZEN,
+    ESTIMATE,
+    LABELS_WAITING,
+    all_findings,
+    source_findings,
+    traffic_findings,
+    unjudged_bounds,
+)
 from retrue.results import Baseline, Finding, Measurements, Outcome, Verdict
 
 
@@ -74,7 +82,7 @@ def _unexplained(measurements: Measurements, findings: list[Finding], settings: 
     """Yield what could not be measured, unless a breaching finding on the same column says why."""
     explained = {finding.scope for finding in findings if finding.scope and finding.severity.breaches}
     for item in measurements.unmeasured:
-        if item.part not in (LABELS_WAITING, ESTIMATE):  # told by findings: labels may come
+        if item.part not in (LABELS_WAITING, ESTIMATE, DOMAIN_UNFROZEN):  # told by findings or in the report
             yield f"{item.part} could not be measured: {item.reason}"
     yield from unjudged_bounds(measurements, settings)
     for column, reason in measurements.drift.unmeasurable if measurements.drift else ():

@@ -66,9 +66,9 @@ def profile_of_marginals(profile: Profile, table: pa.Table, columns: Collection[
     return replace(profile, columns=changed)
 
 
-def known_categories(column: ColumnProfile, reference: Collection[object]) -> frozenset[str]:
-    """Return the categories that a marginal column tells apart; its profile has them, where they were not too many."""
-    return frozenset(column.categories or map(str, reference)) | {POOLED}
+def known_categories(column: ColumnProfile | None, reference: Collection[object]) -> frozenset[str]:
+    """Return the categories that a marginal column tells apart; its profile has them, where they were not too many; a view of a text has no profile."""
+    return frozenset((column and column.categories) or map(str, reference)) | {POOLED}
 
 
 # ---------------------------------------------------------------- values

@@ -29,13 +29,14 @@ _DRIFT = "drift."
 _DIGEST_LENGTH = 32
 _REFUSED = re.compile(r"[^\w.\- /]")  # MLflow's set less the colon, which marks an escape here
 _ESCAPE = re.compile(r":([0-9a-f]+)_")
-_OURS = frozenset({"share"})  # drift.share is the share of drifted columns, not a column of that name
+_OURS = frozenset({"share", "multivariate", "multivariate.threshold"})  # drift.share is of no column called share
 _PARTS = (
     "pull",
     "profile",
     "schema",
     "validation",
     "drift",
+    "domain",
     "performance",
     "estimate",
     "slices",
@@ -208,6 +209,9 @@ def _mean_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
 
 
 def _drift_metrics(measurements: Measurements) -> Iterator[tuple[str, float]]:
+    if measurements.domain is not None:
+        yield "drift.multivariate", measurements.domain.auc
+        yield "drift.multivariate.threshold", measurements.domain.threshold
     if (drift := measurements.drift) is None:
         return
     if drift.share is not None:

@@ -7,8 +7,20 @@ from dataclasses import replace
 from typing import Literal
 
 from retrue.config import DriftSettings, MethodSettings, ModelSettings
-from retrue.results import Baseline, ColumnCalibration, ColumnDrift, ColumnKind, DriftCalibration, DriftResult, Profile
+from retrue.results import (
+    EMBEDDING,
+    Baseline,
+    ColumnCalibration,
+    ColumnDrift,
+    ColumnKind,
+    DomainDrift,
+    DriftCalibration,
+    DriftResult,
+    Profile,
+    TextProfile,
+)
 from retrue.statistics.calibration import FLOORS
+from retrue.statistics.domain_threshold import domain_threshold
 from retrue.statistics.thresholds import chance_of, detectable_at, limit_of, threshold_at
 from retrue.times import duration_text
 
@@ -20,21 +32,68 @@ SHARE_WANTED = 0.3  # of rows that change their category
 Rows = Mapping[str, tuple[int, int]]
 """Column to rows with a value: (window, reference)."""
 
+PREDICTIONS = frozenset({PREDICTION, "score"})
+NO_TEXTS: Mapping[str, TextProfile] = {}
+EMBEDDING_METHOD = "domain_auc"
+DOMAIN_SHARE = (
+    0.2  # of the stated rate, for all columns at once and for embeddings; single columns have the rest (Bonferroni)
+)
 
-def drift_kinds(profile: Profile, settings: ModelSettings) -> Mapping[str, ColumnKind]:
+
+def domain_alpha(settings: ModelSettings, *, texts: int = 0) -> float:
+    """Return the false-alarm rate per window of what is judged of all columns at once.
+
+    The embeddings of ``texts`` columns share it in equal parts.
+    """
+    return DOMAIN_SHARE * settings.drift.false_alarms.chance(settings.window.every) / (1 + texts)
+
+
+def columns_alpha(settings: ModelSettings) -> float:
+    """Return the false-alarm rate per window of all single columns together."""
+    shared = settings.drift.multivariate or settings.drift.text.embeds
+    return (1 - DOMAIN_SHARE * shared) * settings.drift.false_alarms.chance(settings.window.every)
+
+
+def under_settings(domain: DomainDrift, baseline: Baseline, settings: ModelSettings) -> DomainDrift:
+    """Return measured drift of all columns with the threshold of these settings."""
+    if baseline.domain is None:
+        return domain
+    alpha = domain_alpha(settings, texts=_embedded(baseline))
+    return replace(domain, threshold=domain_threshold(baseline.domain, alpha=alpha, rows=domain.current_rows))
+
+
+def _embedded(baseline: Baseline) -> int:
+    return sum(text.embedding is not None for text in baseline.texts.values())
+
+
+def domain_kinds(
+    profile: Profile, settings: ModelSettings, texts: Mapping[str, TextProfile] = NO_TEXTS
+) -> Mapping[str, ColumnKind]:
+    """Return the kinds of the columns that are compared all at once: what the model is given, not what it answers."""
+    kinds = drift_kinds(profile, settings, texts)
+    return {name: kind for name, kind in kinds.items() if name not in PREDICTIONS}
+
+
+def drift_kinds(
+    profile: Profile, settings: ModelSettings, texts: Mapping[str, TextProfile] = NO_TEXTS
+) -> Mapping[str, ColumnKind]:
     """Return the kind of every column of a baseline whose distribution can be compared.
 
-    The predictions of a classifier are classes, even where they are written as numbers.
+    The predictions of a classifier are classes, even where they are written as numbers. A column of free text is compared by
+    its views, such as ``review.length``.
     """
-    kinds = {name: column.kind for name, column in profile.columns.items() if column.measurable}
+    kinds = {name: column.kind for name, column in profile.columns.items() if column.measurable and name not in texts}
+    kinds |= {view: kind for text in texts.values() for view, kind in text.views.items() if view not in kinds}
     classes = settings.task in ("binary", "multiclass") and PREDICTION in kinds
     return {**kinds, PREDICTION: ColumnKind.TEXT} if classes else kinds
 
 
-def calibrated_methods(profile: Profile, settings: ModelSettings) -> Mapping[str, tuple[str, float]]:
+def calibrated_methods(
+    profile: Profile, settings: ModelSettings, texts: Mapping[str, TextProfile] = NO_TEXTS
+) -> Mapping[str, tuple[str, float]]:
     """Return (method, floor) of the columns whose threshold is calibrated: those that have none in retrue.yaml."""
     found = {}
-    for name, kind in drift_kinds(profile, settings).items():
+    for name, kind in drift_kinds(profile, settings, texts).items():
         method, chosen = _of_column(name, kind, settings.drift)
         if chosen.threshold is None:
             found[name] = (method, chosen.floor or FLOORS[method])
@@ -42,7 +101,10 @@ def calibrated_methods(profile: Profile, settings: ModelSettings) -> Mapping[str
 
 
 def drift_thresholds(
-    profile: Profile, settings: ModelSettings, calibration: DriftCalibration | None = None
+    profile: Profile,
+    settings: ModelSettings,
+    calibration: DriftCalibration | None = None,
+    texts: Mapping[str, TextProfile] = NO_TEXTS,
 ) -> Mapping[str, tuple[str, float]]:
     """Return (method, threshold) of the columns to compare: as written, else calibrated, else ``UNCALIBRATED``.
 
@@ -52,7 +114,7 @@ def drift_thresholds(
         name: _threshold(
             *_of_column(name, kind, settings.drift), calibration.columns.get(name) if calibration else None
         )
-        for name, kind in drift_kinds(profile, settings).items()
+        for name, kind in drift_kinds(profile, settings, texts).items()
     }
 
 
@@ -64,7 +126,13 @@ def window_thresholds(baseline: Baseline, settings: ModelSettings, rows: Rows) -
         settings: The model's settings.
         rows: Rows with a value per column; one that is absent keeps the threshold of the calibrated size.
     """
-    thresholds = dict(drift_thresholds(baseline.profile, settings, baseline.calibration))
+    thresholds = dict(drift_thresholds(baseline.profile, settings, baseline.calibration, baseline.texts))
+    alpha = domain_alpha(settings, texts=_embedded(baseline))
+    for name, text in baseline.texts.items():
+        embedding = f"{name}.{EMBEDDING}"
+        if text.embedding is not None and embedding in rows:
+            threshold = domain_threshold(text.embedding, alpha=alpha, rows=rows[embedding][0])
+            thresholds[embedding] = (EMBEDDING_METHOD, threshold)
     for name, column in _family(baseline, settings).items():
         if all(rows.get(name, (0, 0))):
             limit = _limit(baseline.calibration, settings)
@@ -118,7 +186,7 @@ def _uncalibrated(
     baseline: Baseline, settings: ModelSettings, family: Mapping[str, ColumnCalibration], columns: list[str]
 ) -> str:
     """Return why thresholds are not those of the stated rate, empty where they are."""
-    methods = calibrated_methods(baseline.profile, settings)
+    methods = calibrated_methods(baseline.profile, settings, baseline.texts)
     found = baseline.calibration
     if found is None:
         none = f"drift is judged by the fixed threshold {UNCALIBRATED}, since this baseline was never calibrated"
@@ -133,7 +201,7 @@ def _uncalibrated(
 
 def _family(baseline: Baseline, settings: ModelSettings) -> Mapping[str, ColumnCalibration]:
     """Return the calibrations that are in use: of columns without a threshold of their own, by the method still wanted."""
-    methods = calibrated_methods(baseline.profile, settings)
+    methods = calibrated_methods(baseline.profile, settings, baseline.texts)
     known = baseline.calibration.columns if baseline.calibration else {}
     return {
         name: replace(known[name], floor=floor)
@@ -143,7 +211,7 @@ def _family(baseline: Baseline, settings: ModelSettings) -> Mapping[str, ColumnC
 
 
 def _limit(calibration: DriftCalibration | None, settings: ModelSettings) -> float:
-    return limit_of(calibration, settings.drift.false_alarms.chance(settings.window.every)) if calibration else 0.0
+    return limit_of(calibration, columns_alpha(settings)) if calibration else 0.0
 
 
 def _threshold(method: str, chosen: MethodSettings, column: ColumnCalibration | None) -> tuple[str, float]:

@@ -13,7 +13,7 @@ from retrue.statistics import text_profile
 from retrue.statistics.text_profile import is_free_text, profile_text, text_views
 
 WORDS = ("the", "room", "was", "cold", "and", "food", "staff", "kind", "bed", "soft", "late", "bus", "view", "sea")
-PROFILE = profile_text("review", ["The room was cold", "the food was good"])
+PROFILE = profile_text("review", ["The room was cold", "the food was good"] * 5)
 
 
 def reviews(generator: np.random.Generator, count: int, words: tuple[str, ...] = WORDS) -> list[str]:
@@ -112,16 +112,17 @@ def test_another_language_is_far_and_another_sentence_is_near() -> None:
 
 
 def test_a_baseline_keeps_no_word() -> None:
-    profile = profile_text("review", ["Adalbert complained", "Adalbert praised it"])
+    profile = profile_text("review", ["Adalbert complained", "Adalbert praised it"] * 5)
     assert "adalbert" not in str(dataclasses.asdict(profile)).lower()
 
 
 def test_a_number_is_no_new_word() -> None:
-    profile = profile_text("review", ["order 17 came late", "order 23 was broken"])
+    profile = profile_text("review", ["order 17 came late", "order 23 was broken"] * 5)
     assert text_views(profile, ["order 99 late"], own=False)["review.oov_share"][0] == 0
 
 
 def test_a_word_that_every_text_holds_is_known_to_each_of_them() -> None:
-    texts = ["the room", "the bed", "the bus"]
-    views = text_views(profile_text("review", texts), texts, own=True)
-    assert views["review.oov_share"].tolist() == [0.5, 0.5, 0.5]
+    texts = [f"the {word}" for word in ("room", "bed", "bus", "sea", "tea", "bath")]
+    profile = profile_text("review", texts)
+    assert text_views(profile, texts, own=True)["review.oov_share"].tolist() == [0.5] * 6
+    assert (len(profile.common), profile.rare) == (12, ""), "words that fewer than five texts hold are not kept"

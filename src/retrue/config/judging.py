@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from retrue.config.base import Number, Positive, Settings, Share, nearest
+from retrue.config.base import Number, Positive, Settings, Share, function_name, nearest
 from retrue.times import duration_text, parse_duration
 
 
@@ -83,6 +83,34 @@ class MethodSettings(Settings):
         return method
 
 
+class TextSettings(Settings):
+    """Which columns are free text, and what makes embeddings of them.
+
+    ``embed`` names ``module:function``, which takes a list of texts and returns a table of numbers, one row a text; ``model`` is
+    the folder of a Model2Vec model, read by the extra ``text``. Nothing is ever fetched.
+    """
+
+    columns: Literal["auto"] | tuple[str, ...] = "auto"
+    embed: str | None = None
+    model: str | None = None
+
+    @field_validator("embed")
+    @classmethod
+    def _importable(cls, embed: str | None) -> str | None:
+        return None if embed is None else function_name(embed)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.embed and self.model:
+            raise ValueError("embed and model both make embeddings: leave one out")
+        return self
+
+    @property
+    def embeds(self) -> bool:
+        """Whether embeddings are wanted."""
+        return bool(self.embed or self.model)
+
+
 class DriftSettings(Settings):
     """How drift is measured: how often it may be wrong, rows sampled a side, and the method of each kind of column.
 
@@ -98,6 +126,8 @@ class DriftSettings(Settings):
     categorical: MethodSettings = MethodSettings(method="jensenshannon")
     columns: Mapping[str, MethodSettings] = {}
     max_share: Share | None = None
+    multivariate: bool = True
+    text: TextSettings = TextSettings()
 
     @field_validator("categorical")
     @classmethod

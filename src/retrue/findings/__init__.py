@@ -12,6 +12,7 @@ from retrue.findings.data import (
     quality_findings,
     schema_findings,
 )
+from retrue.findings.domain import DOMAIN_UNFROZEN, domain_findings
 from retrue.findings.failures import failure_findings
 from retrue.findings.performance import ESTIMATE, LABELS_COVERAGE, LABELS_WAITING, performance_findings
 from retrue.findings.served import compare_served, served_findings
@@ -21,6 +22,7 @@ from retrue.findings.system import FAILURES_UNKNOWN, NO_TRAFFIC, system_findings
 from retrue.results import Baseline, Finding, Measurements
 
 __all__ = [
+    "DOMAIN_UNFROZEN",
     "ESTIMATE",
     "FAILURES_UNKNOWN",
     "LABELS_COVERAGE",
@@ -37,10 +39,14 @@ __all__ = [
 
 def all_findings(measurements: Measurements, baseline: Baseline, settings: ModelSettings) -> Iterator[Finding]:
     """Yield every breach of a window that can be judged."""
-    yield from schema_findings(measurements)
-    yield from quality_findings(measurements, baseline, settings)
-    yield from expectation_findings(measurements)
-    yield from drift_findings(measurements, baseline, settings)
+    of_columns = [
+        *schema_findings(measurements),
+        *quality_findings(measurements, baseline, settings),
+        *expectation_findings(measurements),
+        *drift_findings(measurements, baseline, settings),
+    ]
+    yield from of_columns
+    yield from domain_findings(measurements, {each.scope for each in of_columns if each.severity.breaches})
     yield from performance_findings(measurements, baseline, settings)
     yield from slice_findings(measurements, settings)
     yield from traffic_findings(measurements, settings)

@@ -180,6 +180,12 @@ def _drift(measurements: Measurements) -> Iterator[Figure]:
         drifted = sum(column.drifted for column in drift.columns)
         note = f"{count(drift.current_rows)} rows compared with {count(drift.reference_rows)}"
         yield Figure(label="Drifted columns", value=f"{drifted} of {len(drift.columns)}", note=note)
+    domain = measurements.domain
+    if domain is not None:
+        note = f"0.5 is no difference; threshold {metric(domain.threshold)}"
+        if domain.left_out:
+            note += f"; without {', '.join(domain.left_out[:5])}{' …' if len(domain.left_out) > 5 else ''}"
+        yield Figure(label="All columns at once, AUC", value=metric(domain.auc), note=note)
 
 
 def _expectations(measurements: Measurements) -> Iterator[Figure]:

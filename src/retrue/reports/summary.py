@@ -36,6 +36,7 @@ from retrue.windows import Window
 
 DRIFT_ROWS_MAX = 15
 RECENT_MAX = 10
+PARTS_MAX = 8
 
 
 _LINES: tuple[tuple[str, Mapping[str, str], Callable[[float], str]], ...] = (
@@ -115,6 +116,7 @@ def render_summary(
         charts=list(_charts(past, judged, limits or {})),
         drifted=_shown_drift(drifted),
         seen=list(seen_sentences(measurements.drift)),
+        parts=_parts(measurements),
         more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),
         recent=[_row(each, judged) for each in reversed(past[-RECENT_MAX:])] if len(past) > 1 else [],
         metric_name=judged and judged.split(".")[1],
@@ -168,6 +170,7 @@ def _single_charts(past: Sequence[_Past], judged: str | None, limits: Mapping[st
     wanted: list[tuple[str, str, Callable[[float], str], bool]] = [
         (judged, _judged_title(judged, past), metric, False) if judged else ("", "", metric, False),
         ("drift.share", "Share of drifted columns", share, True),
+        ("drift.multivariate", "All columns at once, AUC", metric, False),
         ("rows", "Rows", count, True),
         ("system.error_share", "Failed inferences", share, True),
         ("quality.success_share", "Expectations met", share, False),
@@ -207,6 +210,12 @@ def _point(this: _Past, before: _Past | None, name: str) -> ChartPoint:
         mark=f"version {this.model_version}" if changed else "",
         tone="" if this.outcome is Outcome.HEALTHY else this.outcome.value,
     )
+
+
+def _parts(measurements: Measurements) -> Sequence[tuple[str, str]]:
+    """Return the columns that tell the window from the baseline, with their parts in it, largest first."""
+    found = measurements.domain.parts if measurements.domain else ()
+    return [(each.column, share(each.part)) for each in found[:PARTS_MAX] if each.part > 0]
 
 
 def _shown_drift(drifted: Sequence[ColumnDrift]) -> Sequence[ColumnDrift]:

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from retrue.results.calibrated import DriftCalibration
+from retrue.results.domain import DomainNull
 from retrue.results.estimated import Estimation
 from retrue.results.measured import Profile, RealisedPerformance, Severity
+from retrue.results.text import TextProfile
 from retrue.results.why import Reliance
 from retrue.windows import Window
 
@@ -154,7 +156,8 @@ class Baseline:
     and of everything else here but the digest. ``performance`` is None where the reference has no labels. ``marginals`` is None
     while the reference holds whole rows. ``estimation`` is what estimates without labels need, None in baselines that were
     frozen without it. ``reliance`` likewise, or where the reference has no answers. ``calibration`` is None where a baseline was
-    frozen before there was any, or has too few rows.
+    frozen before there was any, or has too few rows. ``domain`` is the null distribution of all columns at once, None where there is
+    none; ``texts`` are the columns of free text, by name.
     """
 
     model: str
@@ -169,6 +172,8 @@ class Baseline:
     estimation: Estimation | None = None
     reliance: Reliance | None = None
     calibration: DriftCalibration | None = None
+    domain: DomainNull | None = None
+    texts: Mapping[str, TextProfile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retrue.results.domain import DomainDrift
 from retrue.results.estimated import EstimatedPerformance
 from retrue.results.failures import FailureGroup, SystemHealth
 from retrue.results.measured import (
@@ -34,6 +35,7 @@ class Measurements:
     schema: SchemaDifference | None = None
     validation: ValidationResult | None = None
     drift: DriftResult | None = None
+    domain: DomainDrift | None = None
     performance: RealisedPerformance | None = None
     estimate: EstimatedPerformance | None = None
     slices: Slices | None = None

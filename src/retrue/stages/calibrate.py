@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retrue.config import ModelSettings
-from retrue.results import Baseline, ColumnKind, DriftCalibration, Profile
-from retrue.thresholds import PREDICTION, calibrated_methods, drift_kinds, is_blind
+from retrue.results import Baseline, ColumnKind, DriftCalibration, Profile, TextProfile
+from retrue.thresholds import NO_TEXTS, PREDICTION, calibrated_methods, columns_alpha, drift_kinds, is_blind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,12 @@ ROWS_MIN = 100  # fewer rows say next to nothing of their own spread
 
 
 def calibrate_reference(
-    frame: pd.DataFrame, profile: Profile, settings: ModelSettings, *, history: Iterable[pd.DataFrame] = ()
+    frame: pd.DataFrame,
+    profile: Profile,
+    settings: ModelSettings,
+    *,
+    history: Iterable[pd.DataFrame] = (),
+    texts: Mapping[str, TextProfile] = NO_TEXTS,
 ) -> DriftCalibration | None:
     """Return the calibration of a reference's columns, None where it has under 100 rows or every threshold is written down.
 
@@ -28,11 +33,12 @@ def calibrate_reference(
         profile: Of these rows.
         settings: The model's settings.
         history: Rows of later windows that were judged healthy.
+        texts: Columns of free text, whose views are in the frames.
     """
     from retrue.statistics.calibration import calibrate
 
-    methods = calibrated_methods(profile, settings)
-    columns = column_values(frame, profile, settings)
+    methods = calibrated_methods(profile, settings, texts)
+    columns = column_values(frame, profile, settings, texts)
     columns = {name: values for name, values in columns.items() if name in methods}
     if len(frame) < ROWS_MIN or not columns:
         return None
@@ -41,13 +47,13 @@ def calibrate_reference(
         columns,
         _times(frame),
         window_rows=_window_rows(frame, every, settings),
-        alpha=settings.drift.false_alarms.chance(settings.window.every),
+        alpha=columns_alpha(settings),
         seed=settings.drift.seed,
         window_seconds=every,
         methods={name: method for name, (method, _) in methods.items()},
         floors={name: floor for name, (_, floor) in methods.items()},
         sample_rows=settings.drift.sample_rows,
-        history=[column_values(window, profile, settings) for window in history],
+        history=[column_values(window, profile, settings, texts) for window in history],
     ).found
 
 
@@ -75,9 +81,11 @@ def calibration_line(baseline: Baseline, settings: ModelSettings) -> str:
     return line + (f"; a shift of 1 sd would pass unseen in {', '.join(sorted(blind))}" if blind else "")
 
 
-def column_values(frame: pd.DataFrame, profile: Profile, settings: ModelSettings) -> Mapping[str, Values]:
+def column_values(
+    frame: pd.DataFrame, profile: Profile, settings: ModelSettings, texts: Mapping[str, TextProfile] = NO_TEXTS
+) -> Mapping[str, Values]:
     """Return the columns that are compared, as the drift scorers take them: floats, or texts with None for a null."""
-    kinds = drift_kinds(profile, settings)
+    kinds = drift_kinds(profile, settings, texts)
     return {name: _values(as_kinds(frame, kinds)[name], kind) for name, kind in kinds.items() if name in frame.columns}
 
 

@@ -59,7 +59,7 @@ def explain(
 
     Where performance could not be measured only inputs that became commoner are looked for, if a column has drifted.
     """
-    features = _features(baseline.profile, pulled.features)
+    features = _features(baseline.profile, [name for name in pulled.features if name not in baseline.texts])
     drifted = drift is not None and any(each.drifted for each in drift.columns)
     if not features or (performance is None and not drifted):
         return Explained()

@@ -21,6 +21,7 @@ from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Outcome, Profile, Provenance, RealisedPerformance
 from retrue.stages.calibrate import calibrate_reference
+from retrue.stages.domain import freeze_domain
 from retrue.stages.estimate import CLASS_SCORES, estimation_of
 from retrue.stages.explain import reliance_of
 from retrue.stages.failed import STATUS_COLUMNS, failed_rows
@@ -32,6 +33,7 @@ from retrue.stages.measure import (
     served_version,
 )
 from retrue.stages.pulling import pull_window
+from retrue.stages.texts import freeze_embeddings, freeze_texts, hide_texts, with_views
 from retrue.thresholds import drift_thresholds
 from retrue.times import as_utc
 from retrue.windows import Window
@@ -127,16 +129,22 @@ def freeze(
     columns = [name for name in (*features, *answer_columns(settings)) if name in frame.columns]
     beside = [name for name in RECORD_COLUMNS if name in frame.columns and name not in (*columns, *PREDICTION_COLUMNS)]
     profile = _profile(frame, columns)
-    calibration = calibrate_reference(
-        frame, profile, settings, history=_healthy_windows(workspace, model, frame, columns)
-    )
+    texts = freeze_texts(frame, profile, settings)
+    profile = hide_texts(profile, texts)
+    window_rows = _window_rows(frame, settings)
+    texts = freeze_embeddings(workspace.project, frame, texts, settings, window_rows=window_rows)
+    frame = with_views(frame, texts, own=True)
+    healthy = _healthy_windows(workspace, model, frame, columns)
+    history = (with_views(window, texts, own=False) for window in healthy)
+    calibration = calibrate_reference(frame, profile, settings, history=history, texts=texts)
+    views = [view for text in texts.values() for view in text.views if view in frame.columns and view not in columns]
     baseline = freeze_baseline(
         workspace.project.baselines,
         model,
         version,
-        reference=frame[[*columns, *beside]],
+        reference=frame[[*columns, *views, *beside]],
         profile=profile,
-        thresholds=drift_thresholds(profile, settings, calibration),
+        thresholds=drift_thresholds(profile, settings, calibration, texts),
         calibration=calibration,
         performance=_performance(frame, settings),
         reliance=reliance_of(frame, profile, settings, [name for name in features if name in frame.columns]),
@@ -148,9 +156,11 @@ def freeze(
             frozen_at=now,
         ),
         estimation=estimation_of(frame, profile, settings),
+        domain=freeze_domain(frame, profile, settings, texts, window_rows=window_rows),
+        texts=texts,
     )
     workspace.ledger.models.register_baseline(model, version, baseline.digest, now)
-    _propose(workspace, model, settings, baseline)
+    _propose(workspace, model, settings, baseline, window_rows)
     return baseline
 
 
@@ -175,6 +185,12 @@ def _healthy_windows(
             names = [name for name in columns if name in pulled.features]
             if pulled.report.rows and names:
                 yield pulled.sample(settings.drift.sample_rows, seed=settings.drift.seed, columns=names)
+
+
+def _window_rows(frame: pd.DataFrame, settings: ModelSettings) -> int:
+    """Return how many of the frame's rows, which are in order of time, a usual window has."""
+    span_seconds = max((frame["time"].iloc[-1] - frame["time"].iloc[0]).total_seconds(), 1.0)
+    return max(int(len(frame) * settings.window.every.total_seconds() / span_seconds + 0.5), 1)
 
 
 def _profile(frame: pd.DataFrame, columns: list[str]) -> Profile:
@@ -207,7 +223,7 @@ def _performance(frame: pd.DataFrame, settings: ModelSettings) -> RealisedPerfor
     return measured if isinstance(measured, RealisedPerformance) else None
 
 
-def _propose(workspace: Workspace, model: str, settings: ModelSettings, baseline: Baseline) -> None:
+def _propose(workspace: Workspace, model: str, settings: ModelSettings, baseline: Baseline, window_rows: int) -> None:
     """Write a proposed suite for a person to edit; one that is there is never touched."""
     if settings.expectations is None:
         return
@@ -215,8 +231,6 @@ def _propose(workspace: Workspace, model: str, settings: ModelSettings, baseline
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    span_seconds = max((baseline.provenance.end - baseline.provenance.start).total_seconds(), 1.0)
-    window_rows = round(baseline.provenance.rows * settings.window.every.total_seconds() / span_seconds)
     suite = propose_suite(model, baseline.profile, window_rows=window_rows)
     path.write_bytes(orjson.dumps(suite, option=orjson.OPT_INDENT_2) + b"\n")
     log.info("proposed %s: read it, and edit what the reasons do not convince you of", settings.expectations)

@@ -25,12 +25,15 @@ from retrue.marginals import POOLED, known_categories
 from retrue.performance import measure_performance
 from retrue.results import (
     Baseline,
+    ColumnDrift,
+    DomainDrift,
     DriftResult,
     EstimatedPerformance,
     FailureGroup,
     Measurements,
     RealisedPerformance,
     Resources,
+    SchemaDifference,
     SystemHealth,
     Unmeasured,
     ValidationResult,
@@ -43,11 +46,13 @@ from retrue.sources.pulled import PulledWindow
 from retrue.sources.remote import is_remote
 from retrue.sources.resource_samples import measure_resources
 from retrue.stages.calibrate import as_kinds, rows_with_value
+from retrue.stages.domain import domain_unfrozen, measure_domain
 from retrue.stages.estimate import estimate_frame, estimated_columns
 from retrue.stages.explain import explain
 from retrue.stages.failed import STATUS_COLUMNS, failed_rows
 from retrue.stages.pulling import pull_window
 from retrue.stages.steps import Step, directly
+from retrue.stages.texts import measure_embeddings, with_views
 from retrue.thresholds import drift_kinds, explain_drift, window_thresholds
 from retrue.tombstones import NOBODY, Tombstones
 from retrue.windows import Window
@@ -159,6 +164,7 @@ def check_columns(project: Project, settings: ModelSettings, baseline: Baseline)
         ConfigError: With the key and the nearest name.
     """
     gate = settings.retrain.gate.slices if settings.retrain else ()
+    views = [view for text in baseline.texts.values() for view in text.views]
     named = {
         "drift.columns": settings.drift.columns,
         "performance.slices": settings.performance.slices,
@@ -166,7 +172,7 @@ def check_columns(project: Project, settings: ModelSettings, baseline: Baseline)
     }
     for key, names in named.items():
         for name in names:
-            if name not in baseline.profile.columns:
+            if name not in baseline.profile.columns and not (key == "drift.columns" and name in views):
                 hint = nearest(name, baseline.profile.columns)
                 where = f"models.{baseline.model}.{key}"
                 raise ConfigError(f"no column {name!r}{hint}", file=project.root / "retrue.yaml", key=where)
@@ -196,7 +202,11 @@ def _compare(measured: Measurements, opened: OpenWindow, baseline: Baseline, ste
     settings = opened.settings
     measured = _measure_in_engine(measured, opened, baseline, step)
     drift, html = step("drift", lambda: _drift(opened, baseline))
-    measured = replace(measured, drift=drift)
+    domain, embeddings, missing = step(
+        "drift of all columns", functools.partial(_all_columns, opened, baseline, measured.schema)
+    )
+    drift = replace(drift, columns=(*drift.columns, *embeddings))
+    measured = replace(measured, drift=drift, domain=domain, unmeasured=missing)
     if not settings.generates:
         measured = step("performance", functools.partial(_judged, measured, opened, baseline))
     return step("explain", functools.partial(_explained, measured, opened, baseline)), html
@@ -211,7 +221,10 @@ def _judged(measured: Measurements, opened: OpenWindow, baseline: Baseline) -> M
         measured,
         performance=realised if isinstance(realised, RealisedPerformance) else None,
         estimate=estimate if isinstance(estimate, EstimatedPerformance) else None,
-        unmeasured=tuple(each for each in (realised, estimate) if isinstance(each, Unmeasured)),
+        unmeasured=(
+            *measured.unmeasured,
+            *(each for each in (realised, estimate) if isinstance(each, Unmeasured)),
+        ),
     )
 
 
@@ -278,11 +291,11 @@ def validate_window(pulled: PulledWindow, suite: LoadedSuite) -> ValidationResul
 
 def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     settings = opened.settings.drift
-    kinds = {
-        name: kind for name, kind in drift_kinds(baseline.profile, opened.settings).items() if _left(name, baseline)
-    }
-    present = [name for name in (*kinds, *STATUS_COLUMNS) if name in opened.pulled.columns]
+    kinds = drift_kinds(baseline.profile, opened.settings, baseline.texts)
+    kinds = {name: kind for name, kind in kinds.items() if _left(name, baseline)}
+    present = [name for name in (*kinds, *baseline.texts, *STATUS_COLUMNS) if name in opened.pulled.columns]
     current = opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present)
+    current = with_views(current, baseline.texts, own=False)
     reference = as_kinds(_reference(opened, baseline, list(kinds)), kinds)
     current = _pooled(as_kinds(_answered(current), kinds), reference, baseline)
     counts = rows_with_value(current, kinds), rows_with_value(reference, kinds)
@@ -307,10 +320,34 @@ def _pooled(current: pd.DataFrame, reference: pd.DataFrame, baseline: Baseline) 
     """Return the frame with its rare categories as one, where those of the reference are: else each would look new."""
     pooled = [name for name in reference.columns if name in current.columns and (reference[name] == POOLED).any()]
     for name in pooled:
-        known = known_categories(baseline.profile.columns[name], reference[name].dropna().unique())
+        known = known_categories(baseline.profile.columns.get(name), reference[name].dropna().unique())
         texts = current[name].astype("string")
         current = current.assign(**{name: texts.where(texts.isin(known) | texts.isna(), POOLED)})
     return current
+
+
+def _all_columns(
+    opened: OpenWindow, baseline: Baseline, schema: SchemaDifference | None
+) -> tuple[DomainDrift | None, tuple[ColumnDrift, ...], tuple[Unmeasured, ...]]:
+    """Measure what the baseline has null distributions of: all columns at once, and the embeddings of texts."""
+    settings, pulled, texts = opened.settings, opened.pulled, baseline.texts
+    nulls = [null for null in (baseline.domain, *(each.embedding for each in texts.values())) if null is not None]
+    if not nulls:
+        return None, (), (domain_unfrozen(baseline),) if settings.drift.multivariate else ()
+    wanted = [name for name in (*baseline.profile.columns, "time", "sample_weight") if name in pulled.columns]
+    rows = max(null.rows for null in nulls)
+    current = pulled.sample(rows, seed=settings.drift.seed, columns=wanted).sort_values("time", kind="stable")
+    current = with_views(current, texts, own=False)
+    reference = read_reference(opened.project.baselines, baseline.model, baseline.version)
+    embeddings, missing = measure_embeddings(opened.project, reference, current, texts, settings)
+    if not settings.drift.multivariate:
+        return None, embeddings, missing
+    retyped = [name for name, _, _ in schema.retyped] if schema else []
+    weighted = pulled.weighted and len(current) == pulled.report.rows  # a smaller sample was drawn by weight
+    domain = measure_domain(reference, current, baseline, settings, retyped=retyped, weighted=weighted)
+    if isinstance(domain, Unmeasured):
+        return None, embeddings, (*missing, domain)
+    return domain, embeddings, missing
 
 
 def _answered(frame: pd.DataFrame) -> pd.DataFrame:

@@ -177,7 +177,7 @@ def _write_reports(
     profile = opened.baseline.profile if opened.baseline else None
     pages: Mapping[str, str] = {
         "summary.html": render_summary(
-            verdict, measurements, history, limits=_limits(opened), stories=stories, hindsight=hindsight
+            verdict, measurements, history, limits=_limits(opened, measurements), stories=stories, hindsight=hindsight
         ),
         "quality.html": render_quality(verdict, measurements, baseline=profile),
         "drift.html": drift_html,
@@ -192,7 +192,7 @@ def _write_reports(
     (folder / "verdict.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
-def _limits(opened: OpenWindow) -> Mapping[str, float]:
+def _limits(opened: OpenWindow, measurements: Measurements) -> Mapping[str, float]:
     """Return the thresholds to draw, by the metric's recorded name."""
     settings, metric = opened.settings, opened.settings.metric
     bound = settings.performance.min if greater_is_better(metric) else settings.performance.max
@@ -201,6 +201,7 @@ def _limits(opened: OpenWindow) -> Mapping[str, float]:
     limits = {
         f"performance.{metric}.realised": bound,
         f"performance.{metric}.estimated": bound,
+        "drift.multivariate": None if measurements.domain is None else measurements.domain.threshold,
         "system.error_share": system.max_error_share,
         "system.cost_usd_per_1k": system.max_cost_usd_per_1k,
         "system.cpu_cores.p95": system.max_cpu_cores,

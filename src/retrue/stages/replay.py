@@ -23,7 +23,7 @@ from retrue.recorded import measurements_of
 from retrue.replayed import PolicyRun, Rejudged, Span, run_policy
 from retrue.results import Baseline, DriftResult, Measurements, Verdict
 from retrue.stages.measure import check_columns, find_baseline, measure, open_window
-from retrue.thresholds import explain_drift, window_thresholds
+from retrue.thresholds import explain_drift, under_settings, window_thresholds
 from retrue.times import as_utc
 from retrue.windows import Window
 from retrue.workspace import Workspace
@@ -202,8 +202,11 @@ def _under_thresholds(
         if method != each.method:
             return None, "the policy measures otherwise"
         columns.append(replace(each, threshold=threshold))
+    domain = measurements.domain and under_settings(measurements.domain, baseline, settings)
+    if domain and domain.drifted and not domain.parts:
+        return None, "under the policy the window is told apart, and by what was not recorded"
     drift: DriftResult = replace(measurements.drift, columns=tuple(columns))
-    return replace(measurements, drift=explain_drift(drift, baseline, settings, rows)), ""
+    return replace(measurements, drift=explain_drift(drift, baseline, settings, rows), domain=domain), ""
 
 
 def _document(path: Path) -> Any:

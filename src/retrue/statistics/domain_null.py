@@ -17,18 +17,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import t as student
+from scipy.special import logit
 
 from retrue.results.domain import DomainNull
 from retrue.statistics.domain import domain_auc
 from retrue.statistics.domain_rows import FOLDS, ROWS_MAX, Floats, Rows, Whole, bounded, code
+from retrue.statistics.domain_threshold import AUC_MIN, domain_threshold
 from retrue.statistics.weighted_auc import weighted_auc
 
 REPLAYS = 40
 STRETCHES_MIN = 6  # fewer leave the spread unknown: at 1 % the limit is 3.6 of its own estimates away
 ROWS_MIN = 100  # of a stretch
-AUC_MIN = 0.52  # smaller differences are never an alarm, however certain
 TELLING_AUC = 0.75  # above it stretches of the reference differ so much that a change could not be seen
 PILOTS = 3
 QUANTILES = (0.5, 0.9, 1.0)
@@ -88,19 +87,6 @@ def calibrate_auc(
         left_out=tuple(left_out),
     )
     return _with_threshold(null)
-
-
-def domain_threshold(null: DomainNull, *, alpha: float, rows: int) -> float:
-    """Return the AUC from which on a window of ``rows`` rows has drifted, at a false-alarm rate of ``alpha``.
-
-    A window of fewer rows than were replayed has a wider spread, in proportion to the AUC's standard error
-    (Hanley & McNeil 1982); one of more rows is to be cut to them. Never under ``AUC_MIN``.
-    """
-    spread = null.scale * np.sqrt(1 + 1 / null.stretches)
-    if rows < null.rows:
-        spread *= np.sqrt((1 / rows + 1 / null.reference_rows) / (1 / null.rows + 1 / null.reference_rows))
-    limit = null.location + student.isf(alpha, null.stretches - 1) * spread
-    return round(max(float(expit(limit)), AUC_MIN), 6)
 
 
 def single_auc(reference: Rows, current: Rows) -> float:

@@ -28,6 +28,7 @@ TEXT_DISTINCT_SHARE = 0.3  # of a column's values: names of cities repeat, sente
 TEXT_WORDS = 3.0  # on average, parted by spaces: ids, addresses of pages and codes have none
 CHARACTERS_MAX = 2_000  # of a text, from its beginning, are looked at beyond its length
 WORDS_MAX = 20_000  # digests kept, of the words that most texts hold
+WORD_TEXTS = 5  # texts that must hold a word for its digest to be kept: rarer ones may name somebody
 BUCKETS = 1_024  # of trigrams
 _DIGEST_BYTES = 6
 _DIGEST_DIGITS = 2 * _DIGEST_BYTES
@@ -65,9 +66,9 @@ def is_free_text(values: Iterable[str | None]) -> bool:
 def profile_text(column: str, texts: Sequence[str | None]) -> TextProfile:
     """Return what a baseline keeps of its texts, shape (rows,); None is no text.
 
-    >>> profile = profile_text("review", ["cold room", "warm room"])
+    >>> profile = profile_text("review", ["cold room"] * 5 + ["warm room"])
     >>> profile.texts, len(profile.common), len(profile.rare)
-    (2, 12, 24)
+    (6, 12, 12)
     """
     held = [each for each in texts if each is not None]
     counts: Counter[str] = Counter()
@@ -96,7 +97,7 @@ def text_views(profile: TextProfile, texts: Sequence[str | None], *, own: bool) 
     ``ngram_distance`` is 1 less the cosine of the text's trigrams and the baseline's, in 0-1. ``oov_share`` is the share of a
     text's words that the baseline does not know.
 
-    >>> profile = profile_text("review", ["cold room", "warm room"])
+    >>> profile = profile_text("review", ["cold room"] * 5)
     >>> views = text_views(profile, ["Cold food!", None], own=False)
     >>> views["review.oov_share"].tolist(), views["review.script"].tolist()
     ([0.5, nan], ['latin', None])
@@ -112,18 +113,18 @@ def text_views(profile: TextProfile, texts: Sequence[str | None], *, own: bool) 
 
 
 def _least(counts: Counter[str]) -> int:
-    """Return how many texts must hold a word for it to be kept: 1, or as many as leave at most ``WORDS_MAX`` words.
+    """Return how many texts must hold a word for it to be kept: as many as leave at most ``WORDS_MAX`` words.
 
     >>> _least(Counter({"the": 900, "room": 700}))
-    1
+    5
     """
     of_count = Counter(counts.values())
     kept = 0
     for count in sorted(of_count, reverse=True):
         kept += of_count[count]
         if kept > WORDS_MAX:
-            return count + 1
-    return 1
+            return max(count + 1, WORD_TEXTS)
+    return WORD_TEXTS
 
 
 class _Known:
