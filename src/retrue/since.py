@@ -59,7 +59,7 @@ def metric_of(check: str, scope: str) -> str | None:
     """
     if check in ("drift.column", "drift.prediction"):
         return encode_name(scope)
-    if check == "drift.share":
+    if check in ("drift.share", "drift.multivariate"):
         return check
     if check.startswith("performance.") and scope:
         return f"performance.{scope}.{_PERFORMANCE.get(check, 'realised')}"

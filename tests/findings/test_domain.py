@@ -40,9 +40,19 @@ def test_a_relation_of_a_category_has_no_correlation_to_show() -> None:
     )
 
 
-def test_columns_that_drifted_by_themselves_come_first() -> None:
-    (finding,) = domain_findings(measurements(domain=told(), drift=drift({"age": 0.3})))
-    assert finding.next_step.startswith("Look at the drifted columns first")
+def test_what_columns_tell_by_themselves_is_not_told_again_but_a_relation_of_others_is() -> None:
+    assert list(domain_findings(measurements(domain=told()), {"age", "city"})) == []
+    assert len(list(domain_findings(measurements(domain=told()), {"city"}))) == 1
+    parts = (ColumnPart(column="city", part=0.9), ColumnPart(column="age", part=0.1))
+    (finding,) = domain_findings(measurements(domain=told(parts=parts)), {"city"})
+    assert "the relation of age with income" in finding.message
+    assert finding.next_step.startswith("Look at the columns first that have findings of their own")
+
+
+def test_a_column_that_drifted_is_one_finding() -> None:
+    window = measurements(domain=told(relations=()), drift=drift({"age": 0.3}))
+    checks = [finding.check for finding in judge(window, baseline(), settings(), config_digest="c").findings]
+    assert checks == ["drift.column"]
 
 
 def test_under_its_threshold_nothing_is_said() -> None:

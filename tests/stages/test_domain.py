@@ -12,11 +12,23 @@ import pytest
 
 from retrue.baselines import read_baseline, read_reference
 from retrue.errors import ConfigError, ModelError
-from retrue.results import Baseline
+from retrue.results import EMBEDDING, Baseline
 from retrue.stages.freeze import freeze, freeze_from_log
-from retrue.stages.texts import EMBEDDING
+from retrue.stages.purge import purge
 from tests.sources.logs import Row
-from tests.stages.project import DAY, FEATURES, FIRST, MODEL, REFERENCE, SETTINGS, Shop, day, document, records
+from tests.stages.project import (
+    DAY,
+    FEATURES,
+    FIRST,
+    MODEL,
+    REFERENCE,
+    SETTINGS,
+    Shop,
+    day,
+    document,
+    recorders,
+    records,
+)
 
 DAYS = 8
 EMBED = '''\
@@ -138,6 +150,24 @@ def test_a_window_without_most_columns_is_told_by_their_absence(related: Shop) -
     assert "drift of all columns at once could not be measured: 1 of 5 columns are there" in judged.verdict.reasons
 
 
+def test_a_baseline_that_became_marginals_has_no_relations_to_compare_and_says_so(tmp_path: Path) -> None:
+    shop = made(tmp_path / "shop", lambda rows: reviewed(together(rows)), (*FEATURES, "review"))
+    shop.log(reviewed(together(records(day(0)))))
+    before = shop.judge(0)
+    assert before.verdict.line == "healthy"
+    configuration = shop.root / "retrue.yaml"
+    configuration.write_text(configuration.read_text() + "retention: {features: 3d}\n")
+    with shop.open(now=day(0), carriers=recorders()) as workspace:
+        assert purge(workspace)[0].counts["baselines"] == 1
+    after = shop.judge(0)
+    assert after.verdict.line == "healthy"
+    assert "drift.multivariate" not in document(after.report_dir)["metrics"]
+    reason = "the baseline of version 1 holds each column by itself since 2025-03-10 (retention.features 3d)"
+    assert reason in (after.report_dir / "summary.html").read_text()
+    scores = [document(each.report_dir)["metrics"] for each in (before, after)]
+    assert abs(scores[0]["drift.review.oov_share"] - scores[1]["drift.review.oov_share"]) < 0.05
+
+
 def test_free_text_is_compared_by_its_views_and_its_words_are_nowhere(written: Shop) -> None:
     baseline = baseline_of(written)
     assert set(baseline.texts) == {"review"}
@@ -160,7 +190,7 @@ def test_a_usual_day_of_texts_is_healthy_and_another_language_is_not(written: Sh
     written.log(reviewed(records(day(1)), foreign=True))
     judged = written.judge(1)
     found = {each.scope for each in judged.verdict.findings}
-    assert {"review.script", "review.oov_share", "review.ngram_distance", "review.embedding", ""} <= found
+    assert {"review.script", "review.oov_share", "review.ngram_distance", "review.embedding"} <= found
     for page in judged.report_dir.iterdir():
         assert "Комната" not in page.read_text()
         assert "холодной" not in page.read_text()

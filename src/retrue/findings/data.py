@@ -209,6 +209,9 @@ def _skipped_findings(baseline: Baseline) -> Iterator[Finding]:
     if marginals is None:
         return
     for name in marginals.empty:
+        text = baseline.texts.get(name)
+        if text is not None and text.embedding is None:  # its views are left, and are all that was compared
+            continue
         if name in baseline.profile.columns and baseline.profile.columns[name].measurable:
             yield Finding(
                 check="drift.skipped",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from retrue.results import DomainDrift, Finding, Measurements, RelationChange, Severity
 
@@ -11,12 +11,24 @@ DOMAIN_UNFROZEN = "multivariate drift"
 DOMAIN = "drift of all columns at once"
 """The part that is missing where the window cannot be compared, although the baseline can."""
 PARTS_SHOWN = 3
+RELATIONS_SHOWN = 3
 PART_MIN = 0.1
+TOLD_SHARE = 0.5  # of the parts: columns that findings of their own tell of carry at least so much, and it is theirs
 
 
-def domain_findings(measurements: Measurements) -> Iterator[Finding]:
+def domain_findings(measurements: Measurements, told: Collection[str] = ()) -> Iterator[Finding]:
+    """Yield what all columns at once show and single ones do not.
+
+    Args:
+        measurements: With the drift of all columns.
+        told: Columns that have a breaching finding already: one that is broken is told once. Where they carry most of the
+            difference, only a relation of two others is left to tell.
+    """
     domain = measurements.domain
     if domain is None or not domain.drifted:
+        return
+    relations = [each for each in domain.relations if not {each.first, each.second} & set(told)]
+    if not relations and sum(each.part for each in domain.parts if each.column in told) >= TOLD_SHARE:
         return
     yield Finding(
         check="drift.multivariate",
@@ -26,9 +38,9 @@ def domain_findings(measurements: Measurements) -> Iterator[Finding]:
         threshold=f"{domain.threshold:.3f}",
         message=(
             f"All columns at once, the window can be told from the baseline (AUC {domain.auc:.3f}, threshold "
-            f"{domain.threshold:.3f}){_columns(domain)}{_relations(domain)}."
+            f"{domain.threshold:.3f}){_columns(domain)}{_relations(relations)}."
         ),
-        next_step=_next_step(measurements, domain),
+        next_step=_next_step(domain, told),
     )
 
 
@@ -37,10 +49,10 @@ def _columns(domain: DomainDrift) -> str:
     return f", most by {_listed([f'{each.column} ({each.part:.0%})' for each in telling])}" if telling else ""
 
 
-def _relations(domain: DomainDrift) -> str:
-    if not domain.relations:
+def _relations(relations: list[RelationChange]) -> str:
+    if not relations:
         return ""
-    return f"; what changed is the relation of {_listed([_relation(each) for each in domain.relations])}"
+    return f"; what changed is the relation of {_listed([_relation(each) for each in relations[:RELATIONS_SHOWN]])}"
 
 
 def _relation(change: RelationChange) -> str:
@@ -54,10 +66,9 @@ def _listed(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _next_step(measurements: Measurements, domain: DomainDrift) -> str:
-    drifted = {each.column for each in measurements.drift.columns if each.drifted} if measurements.drift else set()
-    if drifted & {each.column for each in domain.parts[:PARTS_SHOWN]}:
-        return "Look at the drifted columns first: they are likely to be all of it."
+def _next_step(domain: DomainDrift, told: Collection[str]) -> str:
+    if set(told) & {each.column for each in domain.parts[:PARTS_SHOWN]}:
+        return "Look at the columns first that have findings of their own: the rest may follow from them."
     return (
         "No single column need have moved: compare pairs of these columns, and how the pipeline joins or computes them."
     )

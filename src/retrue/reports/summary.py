@@ -117,6 +117,7 @@ def render_summary(
         drifted=_shown_drift(drifted),
         seen=list(seen_sentences(measurements.drift)),
         parts=_parts(measurements),
+        told_apart=any(each.check == "drift.multivariate" for each in verdict.findings),
         more_drift=max(0, len(drifted) - DRIFT_ROWS_MAX),
         recent=[_row(each, judged) for each in reversed(past[-RECENT_MAX:])] if len(past) > 1 else [],
         metric_name=judged and judged.split(".")[1],

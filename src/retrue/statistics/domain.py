@@ -27,7 +27,7 @@ ROWS_MIN = 50  # a side: fewer leave ten to a fold
 GRID = 8  # steps of a feature in one standard deviation: exact values cost seconds of binning and tell nothing more
 REACH = 4  # standard deviations beyond which values are all the same to the classifier
 PRODUCTS = 8  # pairs whose product is a feature: boosted trees miss a flipped correlation among many columns
-RELATIONS_MAX = 3
+RELATIONS_MAX = 8
 CORRELATION_CHANGE_MIN = 0.1
 
 _Pairs = tuple[Whole, Whole]
