@@ -2,8 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from retrue.results import ColumnCalibration, ColumnDrift, ColumnKind, DriftCalibration
-from retrue.thresholds import calibrated_methods, drift_kinds, drift_thresholds, explain_drift, window_thresholds
+from retrue.results import ColumnCalibration, ColumnDrift, ColumnKind, DomainNull, DriftCalibration, TextProfile
+from retrue.thresholds import (
+    calibrated_methods,
+    columns_alpha,
+    domain_alpha,
+    drift_kinds,
+    drift_thresholds,
+    explain_drift,
+    window_thresholds,
+)
 from tests.builders import baseline, drift, number, profile, settings, text
 
 
@@ -110,3 +118,29 @@ def test_recorded_drift_explained_anew_is_that_of_another_rate() -> None:
     written = settings(drift={"numeric": {"threshold": 0.4}, "categorical": {"threshold": 0.4}})
     again = explain_drift(recorded, CALIBRATED, written, kept)
     assert (again.alpha, again.columns[0].chance, again.columns[0].detectable) == (None, None, None)
+
+
+def test_all_columns_at_once_have_a_fifth_of_the_stated_rate_and_single_ones_the_rest() -> None:
+    null = DomainNull(
+        location=0.0, scale=0.1, quantiles=(), threshold=0.6, alpha=0.001, rows=500, reference_rows=1000, replays=40,
+        stretches=20, columns=("temp", "carrier"),
+    )  # fmt: skip
+    stated = 1 / 90
+    assert domain_alpha(settings()) == pytest.approx(0.2 * stated)
+    assert 2 * domain_alpha(settings(), texts=1) == pytest.approx(0.2 * stated)
+    assert columns_alpha(settings(), shared=True) + domain_alpha(settings()) == pytest.approx(stated)
+    assert columns_alpha(settings(), shared=False) == pytest.approx(stated)
+    rows = {"temp": (1000, 1000)}
+    alone, beside = (
+        window_thresholds(each, settings(), rows)["temp"][1] for each in (CALIBRATED, replace(CALIBRATED, domain=null))
+    )
+    assert beside > alone
+
+
+def test_a_view_of_a_text_is_a_column_and_the_text_is_none() -> None:
+    of_text = {"carrier": TextProfile(column="carrier", texts=9, common="", rare="", trigrams=())}
+    kinds = drift_kinds(profile(), settings(), of_text)
+    assert "carrier" not in kinds
+    assert (kinds["carrier.length"], kinds["carrier.script"]) == (ColumnKind.NUMBER, ColumnKind.TEXT)
+    own = settings(drift={"columns": {"carrier.length": {"threshold": 2.5}}})
+    assert drift_thresholds(profile(), own, None, of_text)["carrier.length"] == ("wasserstein", 2.5)

@@ -48,9 +48,13 @@ def domain_alpha(settings: ModelSettings, *, texts: int = 0) -> float:
     return DOMAIN_SHARE * settings.drift.false_alarms.chance(settings.window.every) / (1 + texts)
 
 
-def columns_alpha(settings: ModelSettings) -> float:
-    """Return the false-alarm rate per window of all single columns together."""
-    shared = settings.drift.multivariate or settings.drift.text.embeds
+def columns_alpha(settings: ModelSettings, *, shared: bool) -> float:
+    """Return the false-alarm rate per window of all single columns together.
+
+    Args:
+        settings: With the rate of all drift checks.
+        shared: Whether the baseline has null distributions of all columns at once, or of embeddings, which have their share.
+    """
     return (1 - DOMAIN_SHARE * shared) * settings.drift.false_alarms.chance(settings.window.every)
 
 
@@ -135,7 +139,7 @@ def window_thresholds(baseline: Baseline, settings: ModelSettings, rows: Rows) -
             thresholds[embedding] = (EMBEDDING_METHOD, threshold)
     for name, column in _family(baseline, settings).items():
         if all(rows.get(name, (0, 0))):
-            limit = _limit(baseline.calibration, settings)
+            limit = _limit(baseline, settings)
             thresholds[name] = (column.method, threshold_at(column, limit, *rows[name]))
     return thresholds
 
@@ -210,8 +214,9 @@ def _family(baseline: Baseline, settings: ModelSettings) -> Mapping[str, ColumnC
     }
 
 
-def _limit(calibration: DriftCalibration | None, settings: ModelSettings) -> float:
-    return limit_of(calibration, columns_alpha(settings)) if calibration else 0.0
+def _limit(baseline: Baseline, settings: ModelSettings) -> float:
+    shared = baseline.domain is not None or _embedded(baseline) > 0
+    return limit_of(baseline.calibration, columns_alpha(settings, shared=shared)) if baseline.calibration else 0.0
 
 
 def _threshold(method: str, chosen: MethodSettings, column: ColumnCalibration | None) -> tuple[str, float]:

@@ -25,6 +25,7 @@ def calibrate_reference(
     *,
     history: Iterable[pd.DataFrame] = (),
     texts: Mapping[str, TextProfile] = NO_TEXTS,
+    shared: bool = False,
 ) -> DriftCalibration | None:
     """Return the calibration of a reference's columns, None where it has under 100 rows or every threshold is written down.
 
@@ -34,6 +35,7 @@ def calibrate_reference(
         settings: The model's settings.
         history: Rows of later windows that were judged healthy.
         texts: Columns of free text, whose views are in the frames.
+        shared: Whether all columns at once, or embeddings, have a share of the stated rate.
     """
     from retrue.statistics.calibration import calibrate
 
@@ -47,7 +49,7 @@ def calibrate_reference(
         columns,
         _times(frame),
         window_rows=_window_rows(frame, every, settings),
-        alpha=columns_alpha(settings),
+        alpha=columns_alpha(settings, shared=shared),
         seed=settings.drift.seed,
         window_seconds=every,
         methods={name: method for name, (method, _) in methods.items()},

@@ -1,4 +1,7 @@
-"""All columns at once: the null distribution frozen with a baseline, and the drift of a window."""
+"""All columns at once: the null distribution frozen with a baseline, and the drift of a window.
+
+The learner is imported in functions: scikit-learn takes two seconds.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,8 @@ import numpy as np
 from retrue.config import ModelSettings
 from retrue.findings.domain import DOMAIN, DOMAIN_UNFROZEN
 from retrue.results import Baseline, ColumnKind, DomainDrift, DomainNull, Profile, TextProfile, Unmeasured
-from retrue.statistics.domain import ROWS_MIN, domain_auc, explain_domain
-from retrue.statistics.domain_null import calibrate_domain, domain_threshold
-from retrue.statistics.domain_rows import ROWS_MAX, Rows, bounded
+from retrue.statistics.domain_rows import ROWS_MAX, ROWS_MIN, Rows, bounded
+from retrue.statistics.domain_threshold import domain_threshold
 from retrue.thresholds import domain_alpha, domain_kinds
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def freeze_domain(
     window_rows: int,
 ) -> DomainNull | None:
     """Return the null distribution of rows in order of time, None where it is switched off or there are too few of them."""
+    from retrue.statistics.domain_null import calibrate_domain
+
     if not settings.drift.multivariate:
         return None
     kinds = {name: kind for name, kind in domain_kinds(profile, settings, texts).items() if name in frame.columns}
@@ -68,6 +72,8 @@ def measure_domain(
         retyped: Columns that are of another kind by now; they are left out, as missing ones are, since findings tell of them.
         weighted: Whether the window's rows have different weights.
     """
+    from retrue.statistics.domain import domain_auc, explain_domain
+
     null = baseline.domain
     if null is None or _apart(baseline, null.columns):
         return domain_unfrozen(baseline)

@@ -136,7 +136,9 @@ def freeze(
     frame = with_views(frame, texts, own=True)
     healthy = _healthy_windows(workspace, model, frame, columns)
     history = (with_views(window, texts, own=False) for window in healthy)
-    calibration = calibrate_reference(frame, profile, settings, history=history, texts=texts)
+    domain = freeze_domain(frame, profile, settings, texts, window_rows=window_rows)
+    shared = domain is not None or any(text.embedding for text in texts.values())
+    calibration = calibrate_reference(frame, profile, settings, history=history, texts=texts, shared=shared)
     views = [view for text in texts.values() for view in text.views if view in frame.columns and view not in columns]
     baseline = freeze_baseline(
         workspace.project.baselines,
@@ -156,7 +158,7 @@ def freeze(
             frozen_at=now,
         ),
         estimation=estimation_of(frame, profile, settings),
-        domain=freeze_domain(frame, profile, settings, texts, window_rows=window_rows),
+        domain=domain,
         texts=texts,
     )
     workspace.ledger.models.register_baseline(model, version, baseline.digest, now)

@@ -14,12 +14,11 @@ from retrue.config import ModelSettings, Project
 from retrue.errors import ModelError
 from retrue.results import EMBEDDING, ColumnDrift, ColumnKind, Profile, TextProfile, Unmeasured
 from retrue.stages.functions import user_function
-from retrue.statistics.domain_null import REPLAYS, STRETCHES_MIN, calibrate_auc, domain_threshold
-from retrue.statistics.domain_null import ROWS_MIN as STRETCH_ROWS_MIN
 from retrue.statistics.domain_rows import ROWS_MAX, Rows
+from retrue.statistics.domain_threshold import domain_threshold
 from retrue.statistics.embedding_drift import embedding_auc, embedding_rows
 from retrue.statistics.text_profile import is_free_text, profile_text, text_views
-from retrue.thresholds import domain_alpha
+from retrue.thresholds import EMBEDDING_METHOD, domain_alpha
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,13 +86,15 @@ def freeze_embeddings(
         ConfigError: The extra ``text`` or the model's folder is missing.
         ModelError: The embedding function cannot be imported, raises, or returns no table of numbers.
     """
+    from retrue.statistics.domain_null import REPLAYS, ROWS_MIN, STRETCHES_MIN, calibrate_auc
+
     embed = embedder(project, settings) if texts else None
     if embed is None:
         return texts
     rows = _spread(len(frame), EMBEDDED_ROWS_MAX)
     share = len(rows) / len(frame)
     stretch = min(round(window_rows * share), ROWS_MAX, len(rows) // STRETCHES_MIN)
-    if stretch < STRETCH_ROWS_MIN:
+    if stretch < ROWS_MIN:
         log.info(
             "embeddings are not compared: %d rows are too few to know how the baseline's own times differ", len(rows)
         )
@@ -137,8 +138,15 @@ def measure_embeddings(
             for side, limit in ((reference, ROWS_MAX), (current, null.rows))
         )
         threshold = domain_threshold(null, alpha=domain_alpha(settings, texts=len(texts)), rows=len(now))
-        score = embedding_auc(before, now)
-        found.append(ColumnDrift(column=f"{name}.{EMBEDDING}", method="domain_auc", score=score, threshold=threshold))
+        found.append(
+            ColumnDrift(
+                column=f"{name}.{EMBEDDING}",
+                method=EMBEDDING_METHOD,
+                score=embedding_auc(before, now),
+                threshold=threshold,
+                rows=(len(now), len(before)),
+            )
+        )
     return tuple(found), tuple(missing)
 
 

@@ -20,10 +20,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from retrue.results.domain import ColumnPart, RelationChange
-from retrue.statistics.domain_rows import FOLDS, ROWS_MAX, Coded, Floats, Rows, Whole, bounded, code
+from retrue.statistics.domain_rows import FOLDS, ROWS_MAX, ROWS_MIN, Coded, Floats, Rows, Whole, bounded, code
 from retrue.statistics.weighted_auc import weighted_auc
 
-ROWS_MIN = 50  # a side: fewer leave ten to a fold
 GRID = 8  # steps of a feature in one standard deviation: exact values cost seconds of binning and tell nothing more
 REACH = 4  # standard deviations beyond which values are all the same to the classifier
 PRODUCTS = 8  # pairs whose product is a feature: boosted trees miss a flipped correlation among many columns

@@ -18,6 +18,7 @@ ROWS_MAX = 5_000  # a side: the AUC's standard error is 0.006 then
 CATEGORIES_MAX = 50  # the commonest; the rest share one code
 LEVELS = 3  # categories of a column whose relations to other columns are looked at, the commonest
 RARE_SHARE = 0.02  # a null or a category that is rarer says nothing of a relation
+ROWS_MIN = 50  # a side: fewer leave ten to a fold
 FOLDS = 5
 BLOCKS_PER_FOLD = 4
 
