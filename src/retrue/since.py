@@ -151,4 +151,5 @@ def _point(verdict: Verdict, measurements: Measurements) -> HistoryPoint:
         line=verdict.line,
         model_version=verdict.model_version,
         metrics=metrics_of(measurements, verdict),
+        breaches=verdict.breaches,
     )

@@ -28,16 +28,23 @@ def drifted(**changes: object) -> Finding:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def week(sample: ModuleType, back: int, outcome: Outcome = Outcome.HEALTHY, **metrics: float) -> HistoryPoint:
+def week(sample: ModuleType, back: int, *findings: Finding, outcome: Outcome = Outcome.HEALTHY) -> HistoryPoint:
     start = sample.START - back * sample.WEEK
-    window = replace(sample.WINDOW, start=start, end=start + sample.WEEK)
-    return HistoryPoint(window=window, revision=1, outcome=outcome, line="", model_version="1",
-                        metrics={name.replace("__", "."): value for name, value in metrics.items()})  # fmt: skip
+    return HistoryPoint(
+        window=replace(sample.WINDOW, start=start, end=start + sample.WEEK),
+        revision=1,
+        outcome=Outcome.BREACHED if findings else outcome,
+        line="",
+        model_version="1",
+        metrics={},
+        breaches=frozenset((each.check, each.scope) for each in findings),
+    )
 
 
 def test_a_drop_is_told_with_what_it_comes_from_and_what_to_do(sample: ModuleType) -> None:
     measured = replace(sample.MEASUREMENTS, attribution=sample.SPLIT, slices=sample.SLICES)
-    before = [week(sample, 3), week(sample, 2, Outcome.BREACHED), week(sample, 1, Outcome.BREACHED)]
+    lead = sample.FINDINGS[0]
+    before = [week(sample, 3), week(sample, 2, lead), week(sample, 1, lead)]
     assert opening_sentences(sample.verdict(*sample.FINDINGS), measured, before) == (
         "Realised roc_auc is 0.588, below 0.6; so it has been since 2013-08-22, for 3 windows.",
         "Of the drop of roc_auc by 0.073 against the baseline, 0.052 comes from changed inputs (mostly temp and dest) and "
@@ -77,9 +84,9 @@ def test_an_error_rises_where_a_score_drops(sample: ModuleType) -> None:
 
 def test_drift_is_dated_by_its_own_column_and_says_that_performance_held(sample: ModuleType) -> None:
     before = [
-        week(sample, 3, drift__temp=0.01),
-        week(sample, 2, Outcome.BREACHED, drift__temp=0.02),
-        week(sample, 1, Outcome.BREACHED, drift__temp=0.4),
+        week(sample, 3),
+        week(sample, 2, sample.FINDINGS[0]),
+        week(sample, 1, drifted()),
     ]
     assert opening_sentences(sample.verdict(drifted()), sample.MEASUREMENTS, before) == (
         "temp has drifted: wasserstein 1.420, threshold 0.1; the model leans on it for 31 %; so it has been since "
@@ -103,13 +110,13 @@ def test_of_equal_gravity_a_loss_of_performance_is_told_before_a_drift(sample: M
 
 
 def test_a_gap_in_the_history_ends_a_run(sample: ModuleType) -> None:
-    before = [week(sample, 3, Outcome.BREACHED), week(sample, 1, Outcome.BREACHED)]
+    before = [week(sample, 3, sample.FINDINGS[0]), week(sample, 1, sample.FINDINGS[0])]
     first, *_ = opening_sentences(sample.verdict(sample.FINDINGS[0]), sample.MEASUREMENTS, before)
     assert first.endswith("so it has been since 2013-08-29, for 2 windows.")
 
 
 def test_a_healthy_window_says_what_it_rests_on(sample: ModuleType) -> None:
-    told = opening_sentences(sample.verdict(), sample.MEASUREMENTS, [week(sample, 1, Outcome.BREACHED)])
+    told = opening_sentences(sample.verdict(), sample.MEASUREMENTS, [week(sample, 1, sample.FINDINGS[0])])
     assert told == (
         "Nothing is wrong: roc_auc is 0.588 (0.569 to 0.607), 1 of 3 columns drifted and 0.31% of inferences failed.",
         "The window before was breached; what was wrong there is over.",
@@ -119,7 +126,9 @@ def test_a_healthy_window_says_what_it_rests_on(sample: ModuleType) -> None:
 
 def test_an_inconclusive_window_claims_no_health(sample: ModuleType) -> None:
     told = opening_sentences(
-        sample.verdict(reasons=("no rows", "no labels")), sample.MEASUREMENTS, [week(sample, 1, Outcome.INCONCLUSIVE)]
+        sample.verdict(reasons=("no rows", "no labels")),
+        sample.MEASUREMENTS,
+        [week(sample, 1, outcome=Outcome.INCONCLUSIVE)],
     )
     assert told == (
         "Whether the model does well cannot be told of this window: no rows, and 1 more.",
@@ -158,7 +167,7 @@ def test_the_page_shows_slices_and_parts_and_marks_what_is_over_its_bound(sample
 def test_the_history_dates_a_finding_where_it_can(sample: ModuleType) -> None:
     fingerprint = sample.FINDINGS[0].fingerprint("flight-delay")
     hindsight = Hindsight(since={fingerprint: "sudden, since the window of 2013-08-22: 0.66 before, 0.588 since"})
-    before = [week(sample, 1, Outcome.BREACHED)]
+    before = [week(sample, 1, sample.FINDINGS[0])]
     first, *_ = opening_sentences(sample.verdict(sample.FINDINGS[0]), sample.MEASUREMENTS, before, hindsight=hindsight)
     assert first.endswith("below 0.6; sudden, since the window of 2013-08-22: 0.66 before, 0.588 since.")
 

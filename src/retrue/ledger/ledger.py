@@ -197,6 +197,7 @@ def _point(revision: Revision) -> HistoryPoint:
         line=revision.verdict.line,
         model_version=revision.verdict.model_version,
         metrics=revision.metrics,
+        breaches=revision.verdict.breaches,
     )
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from retrue.metrics import greater_is_better
-from retrue.recorded import encode_name
 from retrue.reports.figures import day, metric, share
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.results import (
@@ -95,7 +94,7 @@ def _breached(
 ) -> Iterator[str]:
     grave = sorted((each for each in verdict.findings if each.severity.breaches), key=_order)
     lead = grave[0]
-    run = _run(verdict, before, lambda point: _shows(point, lead))
+    run = _run(verdict, before, lambda point: (lead.check, lead.scope) in point.breaches)
     since = hindsight.since.get(lead.fingerprint(verdict.window.model)) or _since(run, before)
     yield f"{lead.message.rstrip('.')}; {since}."
     matters = " ".join(_matters(lead, grave, measurements))
@@ -119,15 +118,6 @@ def _run(verdict: Verdict, before: Sequence[HistoryPoint], shows: Callable[[Hist
         run.append(point)
         start = point.window.start
     return run[::-1]
-
-
-def _shows(point: HistoryPoint, finding: Finding) -> bool:
-    """Tell whether an earlier window shows a finding: by the column's score where it is drift, else by its line or verdict."""
-    if finding.kind == "drift" and finding.scope:
-        score, threshold = point.metrics.get(encode_name(finding.scope)), _number(finding.threshold)
-        return score is not None and threshold is not None and score >= threshold
-    named = finding.label in point.line
-    return point.outcome is Outcome.BREACHED and (named or not point.line or " more" in point.line)
 
 
 def _since(run: Sequence[HistoryPoint], before: Sequence[HistoryPoint]) -> str:

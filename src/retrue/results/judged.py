@@ -100,6 +100,11 @@ class Verdict:
         )
 
     @property
+    def breaches(self) -> frozenset[tuple[str, str]]:
+        """Check and scope of each breaching finding."""
+        return frozenset((finding.check, finding.scope) for finding in self.findings if finding.severity.breaches)
+
+    @property
     def line(self) -> str:
         """The verdict in one line, as state messages and tables show it."""
         if self.outcome is Outcome.INCONCLUSIVE:
@@ -178,7 +183,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPoint:
-    """One judged window as charts and tables show it: the newest revision, with its recorded metrics."""
+    """One judged window as charts and tables show it: the newest revision, with its recorded metrics and breaching findings.
+
+    ``breaches`` holds (check, scope) of each.
+    """
 
     window: Window
     revision: int
@@ -186,3 +194,4 @@ class HistoryPoint:
     line: str
     model_version: str
     metrics: Mapping[str, float]
+    breaches: frozenset[tuple[str, str]] = frozenset()
