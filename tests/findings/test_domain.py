@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.builders import baseline, drift, measurements, settings
 
 from retrue.findings.domain import domain_findings
 from retrue.judge import judge
-from retrue.results import ColumnPart, DomainDrift, Outcome, RelationChange, Severity, Unmeasured
+from retrue.results import ColumnPart, DomainDrift, Outcome, RelationChange, Reliance, Severity, Unmeasured
 
 PARTS = (
     ColumnPart(column="age", part=0.5),
@@ -70,3 +72,10 @@ def test_a_baseline_that_does_not_know_it_leaves_the_verdict_alone_and_a_window_
         for part in ("multivariate drift", "drift of all columns at once")
     ]
     assert outcomes == [Outcome.HEALTHY, Outcome.INCONCLUSIVE]
+
+
+def test_columns_that_the_model_does_not_use_are_information() -> None:
+    unused = Reliance(shares={"age": 0.0, "income": 0.0, "city": 1.0}, fidelity=0.9)
+    used = replace(unused, shares={"age": 0.6, "income": 0.0, "city": 0.4})
+    severities = [next(domain_findings(measurements(domain=told()), (), each)).severity for each in (unused, used)]
+    assert severities == [Severity.INFO, Severity.WARNING]

@@ -32,7 +32,10 @@ from tests.stages.project import (
     records,
 )
 
-QUIET = {"drift": {"numeric": {"threshold": 9.0}, "categorical": {"threshold": 1.0}}, "expectations": None}
+QUIET = {
+    "drift": {"numeric": {"threshold": 9.0}, "categorical": {"threshold": 1.0}, "multivariate": False},
+    "expectations": None,
+}
 
 
 def configure(shop: Shop, **performance: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from retrue.results import DomainDrift, Finding, Measurements, RelationChange, Severity
+from retrue.findings.harm import harm_of
+from retrue.results import DomainDrift, Finding, Measurements, RelationChange, Reliance, Severity
 
 DOMAIN_UNFROZEN = "multivariate drift"
 """The part that is missing where the baseline cannot say what is usual; it leaves the verdict alone."""
@@ -16,13 +17,16 @@ PART_MIN = 0.1
 TOLD_SHARE = 0.5  # of the parts: columns that findings of their own tell of carry at least so much, and it is theirs
 
 
-def domain_findings(measurements: Measurements, told: Collection[str] = ()) -> Iterator[Finding]:
+def domain_findings(
+    measurements: Measurements, told: Collection[str] = (), reliance: Reliance | None = None
+) -> Iterator[Finding]:
     """Yield what all columns at once show and single ones do not.
 
     Args:
         measurements: With the drift of all columns.
-        told: Columns that have a breaching finding already: one that is broken is told once. Where they carry most of the
-            difference, only a relation of two others is left to tell.
+        told: Columns that have a finding already: one that is broken is told once. Where they carry most of the difference,
+            only a relation of two others is left to tell.
+        reliance: What the model leans on: columns that it surely does not use make it an ``info``, others a warning.
     """
     domain = measurements.domain
     if domain is None or not domain.drifted:
@@ -33,7 +37,7 @@ def domain_findings(measurements: Measurements, told: Collection[str] = ()) -> I
     yield Finding(
         check="drift.multivariate",
         scope="",
-        severity=Severity.WARNING,
+        severity=_severity(domain, relations, reliance),
         value=f"{domain.auc:.3f}",
         threshold=f"{domain.threshold:.3f}",
         message=(
@@ -42,6 +46,13 @@ def domain_findings(measurements: Measurements, told: Collection[str] = ()) -> I
         ),
         next_step=_next_step(domain, told),
     )
+
+
+def _severity(domain: DomainDrift, relations: list[RelationChange], reliance: Reliance | None) -> Severity:
+    named = {each.column for each in domain.parts[:PARTS_SHOWN] if each.part >= PART_MIN}
+    named |= {name for each in relations[:RELATIONS_SHOWN] for name in (each.first, each.second)}
+    harmless = bool(named) and all(harm_of(name, reliance) is Severity.INFO for name in named)
+    return Severity.INFO if harmless else Severity.WARNING
 
 
 def _columns(domain: DomainDrift) -> str:
