@@ -66,8 +66,8 @@ def test_a_monitor_run_is_called_after_its_window_and_ends_with_the_verdict(stor
 
 def test_a_monitor_run_shows_its_steps_by_name_and_our_lines_in_its_log(story: Story) -> None:
     run_id = story.runs["first"]["id"]
-    steps = ["pull", "profile", "validate", "drift", "performance", "explain", "failures", "commit"]
-    steps += ["compare versions", "deliver"]  # the version that serves is on probation
+    steps = ["pull", "profile", "validate", "drift", "drift of all columns", "performance", "explain", "failures"]
+    steps += ["commit", "compare versions", "deliver"]  # the version that serves is on probation
     assert wait_for(lambda: len(names := story.harbour.tasks_of(run_id)) >= len(steps) and names) == steps
     assert f"{MODEL} {RETRAINED:%Y-%m-%d}: healthy" in wait_for(lambda: story.harbour.log_of(run_id))
 

@@ -136,9 +136,14 @@ class Shop:
     model: str = MODEL
 
     def configure(self, **blocks: Any) -> None:
-        """Write retrue.yaml; ``blocks`` replace the model's, ``mlflow`` the server."""
+        """Write retrue.yaml; ``blocks`` replace the model's, ``mlflow`` the server.
+
+        All columns at once are looked at only where a block asks for it: to calibrate that takes seconds.
+        """
         mlflow = blocks.pop("mlflow", None)
-        document = {"version": 1, "mlflow": mlflow, "models": {self.model: {**SETTINGS, **blocks}}}
+        settings = {**SETTINGS, **blocks}
+        settings["drift"] = {"multivariate": False, **settings.get("drift", {})}
+        document = {"version": 1, "mlflow": mlflow, "models": {self.model: settings}}
         (self.root / "retrue.yaml").write_text(yaml.safe_dump(document))
 
     def log(self, rows: Sequence[Row], *, name: str = "") -> Path:

@@ -77,7 +77,7 @@ def made(root: Path, make: Any, features: tuple[str, ...] = FEATURES, **drift: o
     shop = Shop(root=root)
     root.mkdir(parents=True)
     (root / "embedding.py").write_text(EMBED)
-    shop.configure(drift={**SETTINGS["drift"], **drift}, expectations=None, labels=None)
+    shop.configure(drift={"multivariate": True, **SETTINGS["drift"], **drift}, expectations=None, labels=None)
     rows = [row for number in range(DAYS) for row in make(records(REFERENCE + number * DAY))]
     with shop.open(now=FIRST) as workspace:
         freeze(workspace, MODEL, "1", frame_of(rows), features, source="eight good days")
@@ -139,7 +139,7 @@ def test_a_baseline_without_it_reads_as_before_and_says_so_without_changing_the_
     shop = made(tmp_path / "shop", together, multivariate=False)
     written = json.loads((shop.root / "baselines" / MODEL / "1" / "baseline.json").read_text())
     assert not {"domain", "texts"} & written.keys(), "as a baseline of before"
-    shop.configure(drift=SETTINGS["drift"], expectations=None, labels=None)
+    shop.configure(drift={"multivariate": True, **SETTINGS["drift"]}, expectations=None, labels=None)
     shop.log(together(records(day(1)), sign=-1))
     judged = shop.judge(1)
     assert breaches(judged) == []
@@ -226,7 +226,7 @@ def test_a_person_may_name_the_columns_of_text(tmp_path: Path) -> None:
 def test_a_short_baseline_has_no_null_and_its_windows_are_judged_as_before(tmp_path: Path) -> None:
     shop = Shop(root=tmp_path / "shop")
     shop.root.mkdir()
-    shop.configure(expectations=None, labels=None)
+    shop.configure(drift={"multivariate": True}, expectations=None, labels=None)
     shop.log(records(day(0)))
     with shop.open() as workspace:
         assert freeze_from_log(workspace, MODEL, start=None, end=None).domain is None
