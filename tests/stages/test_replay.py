@@ -93,7 +93,7 @@ def test_other_thresholds_are_judged_from_what_is_recorded(judged: Shop) -> None
 
 def test_a_window_judged_from_the_record_has_the_verdict_that_judging_it_has(judged: Shop) -> None:
     strict = {
-        "drift": {"numeric": {"threshold": 0.02}, "categorical": {"threshold": 0.02}},
+        "drift": {"numeric": {"threshold": 0.02}, "categorical": {"threshold": 0.02}, "multivariate": False},
         "system": {"latency_p95_ms": 5},
     }
     compared = compare(judged, **strict)
