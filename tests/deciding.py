@@ -7,8 +7,9 @@ from datetime import datetime
 
 from retrue.config import ModelSettings
 from retrue.decide import decide
-from retrue.incidents import Glimpse, PastWindow, Standing, breaching, unmeasured
+from retrue.incidents import breaching
 from retrue.results import Decision, Effect, Severity, Verdict
+from retrue.standing import Glimpse, PastWindow, Standing, unmeasured
 from tests.ledger.verdicts import (
     NOW,
     finding,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrue.decide import decide
-from retrue.incidents import Standing
 from retrue.results import Change, Finding, Severity, Verdict
+from retrue.standing import Standing
 from tests.deciding import MILD_DROP, MISSING, NULLS, Story, changes, of_kind, past_window
 from tests.ledger.verdicts import (
     DRIFT,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from retrue.incidents import FailureStanding
 from retrue.results import Finding, Severity
+from retrue.standing import FailureStanding
 from tests.deciding import MILD_DROP, Story, changes, of_kind
 from tests.ledger.verdicts import (
     DRIFT,

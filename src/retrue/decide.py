@@ -21,7 +21,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from retrue.config import ModelSettings, RetrainSettings
-from retrue.incidents import Case, Standing, breaching, incident_changes, pending, receivers, told
+from retrue.incidents import breaching, incident_changes, pending, receivers, told
 from retrue.results import (
     ESTIMATED,
     Change,
@@ -34,6 +34,7 @@ from retrue.results import (
     Severity,
     Verdict,
 )
+from retrue.standing import Case, Standing
 
 Render = Callable[[Verdict, Sequence[IncidentChange]], tuple[str, str]]
 """Subject and body of a message about a verdict and the changes of one receiver's incidents."""

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 from retrue.config import ModelSettings
 from retrue.decide import decide
-from retrue.incidents import FailureStanding, Glimpse, PastWindow, Standing, breaching, unmeasured
+from retrue.incidents import breaching
 from retrue.results import Change, Decision, Incident, IncidentChange, Verdict
+from retrue.standing import FailureStanding, Glimpse, PastWindow, Standing, unmeasured
 from retrue.windows import Window
 
 Span = tuple[datetime, datetime]

@@ -3,9 +3,9 @@ from dataclasses import replace
 from tests import builders
 
 from retrue.findings.slices import slice_findings
-from retrue.incidents import unmeasured
 from retrue.judge import judge
 from retrue.results import Condition, Interval, Measurements, Severity, Slice, Slices
+from retrue.standing import unmeasured
 
 
 def between(value: float, half: float = 0.01) -> Interval:

@@ -181,7 +181,7 @@ def _failure_row(model: str, story: FailureStory) -> tuple[str, ...]:
 
 def _titles(workspace: Workspace, found: list[Incident]) -> dict[str, str]:
     """Return the titles of failure groups by the fingerprint of the incident about them."""
-    from retrue.incidents import is_failure
+    from retrue.standing import is_failure
 
     about = [each for each in found if is_failure(each.check)]
     models = {each.model for each in about}

@@ -13,7 +13,7 @@ from retrue.config import ModelSettings
 from retrue.decide import Render, decide
 from retrue.errors import FencedError
 from retrue.failures.stories import MeasuredFailures
-from retrue.incidents import Standing, breaching, unmeasured
+from retrue.incidents import breaching
 from retrue.ledger.failure_rows import failure_standing, save_failures
 from retrue.ledger.incidents import load_incidents, load_mutes, save_changes
 from retrue.ledger.models import champion_of
@@ -23,6 +23,7 @@ from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flig
 from retrue.ledger.schema import findings, metrics, revisions, windows
 from retrue.ledger.values import DECISION, VERDICT, to_json
 from retrue.results import Decision, Effect, Verdict
+from retrue.standing import Standing, unmeasured
 from retrue.windows import Window
 
 

@@ -21,11 +21,11 @@ from retrue.failures.stories import (
     story_of,
     text_of,
 )
-from retrue.incidents import FailureStanding
 from retrue.ledger.newest import newest_revisions
 from retrue.ledger.schema import failure_counts, failure_groups, failure_windows, revisions, windows
 from retrue.ledger.values import to_json
 from retrue.results import FailingInput, FailureGroup
+from retrue.standing import FailureStanding
 from retrue.windows import Window
 
 HORIZON_WINDOWS = 1_000  # newest windows that say where a group stands, beside its first one

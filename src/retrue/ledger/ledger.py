@@ -14,7 +14,6 @@ from retrue.config import ModelSettings
 from retrue.decide import Render
 from retrue.errors import LedgerError
 from retrue.failures.stories import MeasuredFailures
-from retrue.incidents import Standing
 from retrue.ledger.commit import Entry, check_token, claim_window, standing_of, write_revision
 from retrue.ledger.complaints import Complaints
 from retrue.ledger.digests import Digests
@@ -31,6 +30,7 @@ from retrue.ledger.schema import metrics, revisions, windows
 from retrue.ledger.store import Store, open_store
 from retrue.ledger.values import DECISION, VERDICT, Revision
 from retrue.results import HistoryPoint, Verdict
+from retrue.standing import Standing
 from retrue.windows import Window
 
 

@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, Row, and_, or_, select
 
-from retrue.incidents import INCONCLUSIVE, Glimpse, PastWindow, inconclusive
+from retrue.incidents import INCONCLUSIVE, inconclusive
 from retrue.ledger.newest import newest_revisions
 from retrue.ledger.schema import findings, revisions, windows
 from retrue.results import Outcome, Severity
+from retrue.standing import Glimpse, PastWindow
 from retrue.windows import Window
 
 HORIZON_WINDOWS = 1_000  # newest windows that say where an incident stands

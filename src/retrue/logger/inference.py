@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -30,7 +29,7 @@ from retrue.logger.calls import (
 )
 from retrue.logger.counts import Counts, Stats
 from retrue.logger.disk import Disk
-from retrue.logger.exceptions import OTHER_SITE, Site, failure_of, is_timeout
+from retrue.logger.endings import MODULES, TRACING, concluded, trace
 from retrue.logger.fields import Fields
 from retrue.logger.intake import Queues
 from retrue.logger.nursery import Nursery
@@ -42,9 +41,6 @@ COST_EVERY: Final = 1_024
 """Of so many successes that are kept one is timed."""
 DURABLE_SECONDS: Final = 5.0
 """How long a durable record is waited for."""
-
-_MODULES = sys.modules
-_TRACING = "opentelemetry.trace"
 
 
 class InferenceLogger:
@@ -185,8 +181,8 @@ class InferenceLogger:
         began = perf_counter_ns() if chance < self._timed_below else 0
         try:
             more: Facts = facts  # type: ignore[assignment]
-            if _TRACING in _MODULES:
-                _trace(more)
+            if TRACING in MODULES:
+                trace(more)
             kept = features.copy() if type(features) is dict else copied(features)
             answer = self._keep((kept, prediction, score, latency_ms, self._clock(), more), chance)
         except Exception:  # noqa: BLE001 - values of the host may raise anything; the host is never hurt
@@ -272,8 +268,8 @@ class InferenceLogger:
         try:
             if facts.get("time") is None:
                 facts["time"] = self._clock()
-            if _TRACING in _MODULES:
-                _trace(facts)
+            if TRACING in MODULES:
+                trace(facts)
         except Exception:  # noqa: BLE001 - a clock or a tracer that fails costs time and trace, not the call
             return
 
@@ -283,7 +279,7 @@ class InferenceLogger:
         try:
             if self._is_observed:
                 self._id_of(facts)  # before the drain makes one
-            site = _concluded(facts) if "error" in facts or "status" in facts else None
+            site = concluded(facts) if "error" in facts or "status" in facts else None
             if self._closed:
                 pass
             elif site is None:
@@ -319,8 +315,8 @@ class InferenceLogger:
         lost = sum(self._intake.inferences.dropped.values()) if durable else 0
         try:
             facts["features"], facts["ended_at"] = copied(features), self._clock()
-            if _TRACING in _MODULES:
-                _trace(facts)
+            if TRACING in MODULES:
+                trace(facts)
             answer = self._take_ended(facts, chance, status=status, error=error, durable=durable)
         except Exception:  # noqa: BLE001 - as in `record`
             return self._intake.broken()
@@ -337,7 +333,7 @@ class InferenceLogger:
             facts["error"] = error
         if self._is_observed:
             self._id_of(facts)  # before the drain makes one
-        site = _concluded(facts)
+        site = concluded(facts)
         if site is not None:
             answer = self._intake.failure(facts, site)
         else:
@@ -383,27 +379,3 @@ class InferenceLogger:
         self._intake.drain.abandon()
         self._observers.after_fork()
         self._begin_boot()
-
-
-def _concluded(facts: Facts) -> Site | None:
-    """Say how a call ended by what was said of it; return where it failed, None if it did not."""
-    error = facts.get("error")
-    status = facts.get("status")
-    is_ok = status is None or (type(status) is str and status == "ok")
-    if isinstance(error, GeneratorExit) or not isinstance(error, BaseException):
-        facts.pop("error", None)
-        return None if is_ok else OTHER_SITE
-    failure = failure_of(error)
-    facts["error"] = failure
-    facts["error_type"] = failure.raised.type
-    if is_ok:
-        facts["status"] = "timeout" if is_timeout(failure.raised.kind) else "error"
-    return failure.site
-
-
-def _trace(facts: Facts) -> None:
-    """Say in which trace the call is, if there is one."""
-    if facts.get("trace_id") is None:
-        span = _MODULES[_TRACING].get_current_span().get_span_context()
-        if span.is_valid:
-            facts["trace_id"], facts["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import FailureStory
-from retrue.incidents import is_failure
 from retrue.reports.escape import escape_plain
 from retrue.reports.failures import failing_input, reproduce_command, since
 from retrue.reports.figures import count, share, span
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
 from retrue.results import Change, Finding, IncidentChange, Outcome, Verdict
+from retrue.standing import is_failure
 
 SUBJECT_MAX = 140  # characters; mail clients cut longer ones
 ITEMS_MAX = 20  # incidents written out; a body has no end otherwise

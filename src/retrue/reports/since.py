@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from retrue.incidents import Pending
 from retrue.reports.figures import day, number
 from retrue.results import Verdict
 from retrue.since import Dated, Move
+from retrue.standing import Pending
 from retrue.statistics.change_point import Shape
 
 MOVES_MAX = 10

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from retrue.errors import LedgerError, RetrueError
 from retrue.failures.stories import FailureStory
-from retrue.incidents import is_failure
 from retrue.ledger import IncidentStory
 from retrue.reports.dossier import Dossier
 from retrue.reports.since import since_line
 from retrue.results import Finding, Severity
 from retrue.since import date_incident
 from retrue.stages.hindsight import HISTORY_WINDOWS
+from retrue.standing import is_failure
 from retrue.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retrue.incidents import Case, Pending, pending
+from retrue.incidents import pending
 from retrue.reports.since import Hindsight, hindsight_of
 from retrue.results import HistoryPoint, Measurements, Verdict
 from retrue.since import date_findings, sudden_moves
+from retrue.standing import Case, Pending
 from retrue.workspace import Workspace
 
 HISTORY_WINDOWS = 60  # that charts show and changes are dated by

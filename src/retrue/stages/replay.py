@@ -16,13 +16,13 @@ from retrue.config import ModelSettings, Project
 from retrue.config_file import load_policy
 from retrue.errors import ReplayError
 from retrue.failures.stories import MeasuredFailures, measured_failures
-from retrue.incidents import FailureStanding
 from retrue.judge import judge, unreadable_reasons
 from retrue.ledger import Known, Revision
 from retrue.recorded import measurements_of
 from retrue.replayed import PolicyRun, Rejudged, Span, run_policy
 from retrue.results import Baseline, DriftResult, Measurements, Verdict
 from retrue.stages.measure import check_columns, find_baseline, measure, open_window
+from retrue.standing import FailureStanding
 from retrue.thresholds import explain_drift, under_settings, window_thresholds
 from retrue.times import as_utc
 from retrue.windows import Window

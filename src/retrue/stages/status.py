@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import FailureStory
-from retrue.incidents import Pending
 from retrue.ledger import Revision
 from retrue.stages.hindsight import pending_findings
+from retrue.standing import Pending
 from retrue.workspace import Workspace
 
 
