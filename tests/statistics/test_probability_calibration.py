@@ -10,7 +10,6 @@ from retrue.statistics.probability_calibration import (
     apply_curve,
     calibrated,
     calibrated_classes,
-    expected_calibration_error,
     fit_calibration,
     fit_isotonic,
     pool_scores,
@@ -61,14 +60,6 @@ def test_weights_are_rows_and_their_order_does_not_matter(seed: int) -> None:
     places = rng.permutation(np.repeat(np.arange(40), counts))
     heavy, many = fit_isotonic(truth, score, counts), fit_isotonic(truth[places], score[places], np.ones(len(places)))
     assert apply_curve(heavy, score) == pytest.approx(apply_curve(many, score))
-    assert expected_calibration_error(truth, score, counts) == pytest.approx(
-        expected_calibration_error(truth[places], score[places], np.ones(len(places)))
-    )
-
-
-def test_the_calibration_error_is_nothing_for_shares_that_are_met() -> None:
-    assert expected_calibration_error([0, 1] * 50, [0.5] * 100, np.ones(100)) == 0
-    assert expected_calibration_error([1] * 100, [0.0] * 100, np.ones(100)) == 1
 
 
 def test_classes_are_calibrated_against_the_rest_and_sum_to_one() -> None:

@@ -170,7 +170,7 @@ def _rise_bounds(
     models: Sequence[LabelledRows], settings: GateSettings, blocks: Any, seed: int
 ) -> tuple[float, float] | None:
     weight = models[0].weight
-    residuals = [residuals_by_bin(each.truth, each.score) * weight[:, None] for each in models]
+    residuals = [residuals_by_bin(each.truth, each.score, weights=weight) * weight[:, None] for each in models]
     drawn = []
     for counts in resamples_of(len(weight), count=settings.resamples, seed=seed, blocks=blocks):
         before, after = (np.abs(counts @ each).sum(axis=1) / (counts @ weight) for each in residuals)

@@ -1,7 +1,7 @@
 """Expected calibration error: by how much predicted probabilities differ from what happens.
 
-Sources: Naeini, Cooper & Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI; bins that hold
-equally many rows: Nguyen & O'Connor (2015), EMNLP. Estimated from n rows it is too large, by an order of sqrt(bins / n):
+Sources: Naeini, Cooper & Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI; bins of
+equal weight: Nguyen & O'Connor (2015), EMNLP. Estimated from n rows it is too large, by an order of sqrt(bins / n):
 compare two models on the same rows rather than one with a bound.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int_]]
 BINS = 10
 
 
@@ -26,8 +27,8 @@ def expected_calibration_error(
     Args:
         labels: 0 or 1 of each row, at least one.
         scores: Predicted probability of 1, 0 to 1.
-        weights: Of each row, not negative; None for equal ones.
-        bins: Of equally many rows each; equal scores share one, so there may be fewer.
+        weights: Of each row, not negative; None for equal ones. A row of weight 2 is two rows.
+        bins: Of equal weight each; equal scores share one, so there may be fewer.
 
     >>> expected_calibration_error([0, 1, 1, 1], [0.5, 0.5, 1.0, 1.0], bins=2)
     0.0
@@ -36,11 +37,13 @@ def expected_calibration_error(
     """
     truth = np.asarray(labels, dtype=float)
     weight = np.ones_like(truth) if weights is None else np.asarray(weights, dtype=float)
-    gaps = weight @ residuals_by_bin(truth, scores, bins=bins)
+    gaps = weight @ residuals_by_bin(truth, scores, weights=weight, bins=bins)
     return float(np.abs(gaps).sum() / weight.sum())
 
 
-def residuals_by_bin(labels: ArrayLike, scores: ArrayLike, *, bins: int = BINS) -> Array:
+def residuals_by_bin(
+    labels: ArrayLike, scores: ArrayLike, *, weights: ArrayLike | None = None, bins: int = BINS
+) -> Array:
     """Return y - p of each row in the column of its bin, 0 elsewhere, shape (rows, bins).
 
     With it the error of many resamples is one product: ``abs(counts @ (w * residuals)).sum(axis=1) / (counts @ w)``. The bins
@@ -52,8 +55,15 @@ def residuals_by_bin(labels: ArrayLike, scores: ArrayLike, *, bins: int = BINS) 
     truth, score = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     if not np.isfinite(score).all() or not np.isfinite(truth).all():
         raise ValueError("labels and scores are finite numbers")
-    edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
-    place = np.searchsorted(edges, score, side="right")
-    residuals = np.zeros((len(truth), len(edges) + 1))
-    residuals[np.arange(len(truth)), place] = truth - score
+    residuals = np.zeros((len(truth), bins))
+    residuals[np.arange(len(truth)), _bins_of(score, weights, bins)] = truth - score
     return residuals
+
+
+def _bins_of(score: Array, weights: ArrayLike | None, bins: int) -> Ints:
+    """Return the bin of each row, in order of score: that in which the middle of the weight of its score lies."""
+    _, place = np.unique(score, return_inverse=True)
+    heavy = np.bincount(place, weights=None if weights is None else np.asarray(weights, dtype=float))
+    middle = (np.cumsum(heavy) - heavy / 2) / heavy.sum()
+    number: Ints = np.minimum((middle * bins).astype(int), bins - 1)
+    return number[place]

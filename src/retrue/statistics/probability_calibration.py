@@ -4,8 +4,7 @@ A score says "probability" when, of the rows scored .3, three in ten are positiv
 that is nearest to the labels in squares (pool adjacent violators). Whether it helps is measured on rows the curve has not seen:
 where it does not lower the expected calibration error, scores are left alone.
 
-Sources: Zadrozny & Elkan (2002), KDD '02, isotonic regression; Naeini, Cooper & Hauskrecht (2015), AAAI 29, expected
-calibration error. That the check decides is NannyML's way (its documentation, "Confidence-based performance estimation").
+Sources: Zadrozny & Elkan (2002), KDD '02, isotonic regression. That the check decides is NannyML's way (its documentation, "Confidence-based performance estimation").
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from retrue.results import CalibrationCurve, ScoreCalibration
+from retrue.statistics.calibration_error import expected_calibration_error
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 FOLDS = 10
-BINS = 10
 SHARED_ROWS = 5  # a curve is kept for years: its knots are scores of so many rows, none tells of a single one
 
 
@@ -56,27 +55,6 @@ def apply_curve(curve: CalibrationCurve, score: ArrayLike) -> Array:
     return np.asarray(np.interp(np.asarray(score, dtype=float), curve.scores, curve.probabilities))
 
 
-def expected_calibration_error(
-    truth: ArrayLike, probability: ArrayLike, weight: ArrayLike, *, bins: int = BINS
-) -> float:
-    """Return how far probabilities are from shares of positives, 0 if nowhere, at most 1.
-
-    ``ECE = Σ_b W_b/W · |mean probability in b - share of positives in b|`` over bins of equal weight, in order of probability.
-    Rows of one probability stay in one bin, so the order of rows does not matter and a row of weight 2 is two rows.
-
-    >>> expected_calibration_error([0, 1, 1, 1], [0.5, 0.5, 0.75, 0.75], [1, 1, 1, 1], bins=2)
-    0.125
-    """
-    values, place = np.unique(np.asarray(probability, dtype=float), return_inverse=True)
-    mass = np.asarray(weight, dtype=float)
-    heavy = np.bincount(place, weights=mass)
-    positive = np.bincount(place, weights=mass * np.asarray(truth, dtype=float))
-    middle = (np.cumsum(heavy) - heavy / 2) / heavy.sum()
-    number = np.minimum((middle * bins).astype(int), bins - 1)
-    gaps = np.bincount(number, weights=heavy * values) - np.bincount(number, weights=positive)
-    return float(np.abs(gaps).sum() / heavy.sum())
-
-
 def fit_calibration(truth: ArrayLike, score: ArrayLike, weight: ArrayLike, *, folds: int = FOLDS) -> ScoreCalibration:
     """Return how scores become probabilities, and whether they need to: decided on rows each curve has not seen.
 
@@ -91,8 +69,8 @@ def fit_calibration(truth: ArrayLike, score: ArrayLike, weight: ArrayLike, *, fo
     >>> score = np.tile([0.2, 0.4, 0.6, 0.8], 500)  # half as often is it true
     >>> truth = (np.arange(2000) // 4 % 10 < score * 5).astype(float)
     >>> found = fit_calibration(truth, score, np.ones(2000))
-    >>> found.needed, round(found.error_before, 1), round(found.error_after, 1)
-    (True, 0.2, 0.0)
+    >>> found.needed, round(found.error_before, 2), round(found.error_after, 2)
+    (True, 0.25, 0.0)
     """
     truths, scores, weights = (np.asarray(each, dtype=float) for each in (truth, score, weight))
     scores = pool_scores(scores)
@@ -101,8 +79,8 @@ def fit_calibration(truth: ArrayLike, score: ArrayLike, weight: ArrayLike, *, fo
     unseen = np.empty_like(scores)
     for number, curve in enumerate(curves):
         unseen[fold == number] = apply_curve(curve, scores[fold == number])
-    before = expected_calibration_error(truths, scores, weights)
-    after = expected_calibration_error(truths, unseen, weights)
+    before = expected_calibration_error(truths, scores, weights=weights)
+    after = expected_calibration_error(truths, unseen, weights=weights)
     return ScoreCalibration(
         needed=after < before,
         error_before=before,
