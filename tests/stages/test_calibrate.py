@@ -61,6 +61,19 @@ def test_times_in_two_types_are_one_calibration(shop: Shop) -> None:
     assert calibrate_reference(mixed, profile, settings) == calibrate_reference(FRAME, profile, settings)
 
 
+def test_a_column_that_no_distance_can_hold_stops_no_freezing(shop: Shop) -> None:
+    huge = FRAME.assign(age=[1e300 * (number % 7) for number in range(len(FRAME))])
+    with shop.open() as workspace:
+        settings = workspace.project.model(MODEL)
+        baseline = freeze(workspace, MODEL, "2", huge, FEATURES, source="a sensor gone mad")
+    assert baseline.calibration is not None
+    assert "age" not in baseline.calibration.columns
+    assert "income" in baseline.calibration.columns
+    assert "age" in baseline.thresholds
+    nothing = FRAME.assign(**dict.fromkeys((*FEATURES, "prediction", "score")))
+    assert calibrate_reference(nothing, baseline.profile, settings) is None
+
+
 def test_a_windows_threshold_is_the_reports_and_is_told_with_its_chance(shop: Shop) -> None:
     rows = records(day(0))
     shop.log(rows)

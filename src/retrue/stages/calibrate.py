@@ -37,11 +37,11 @@ def calibrate_reference(
         texts: Columns of free text, whose views are in the frames.
         shared: Whether all columns at once, or embeddings, have a share of the stated rate.
     """
-    from retrue.statistics.calibration import calibrate
+    from retrue.statistics.calibration import calibrate, is_calibratable
 
     methods = calibrated_methods(profile, settings, texts)
     columns = column_values(frame, profile, settings, texts)
-    columns = {name: values for name, values in columns.items() if name in methods}
+    columns = {name: values for name, values in columns.items() if name in methods and is_calibratable(values)}
     if len(frame) < ROWS_MIN or not columns:
         return None
     every = settings.window.every.total_seconds()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrue.results.calibrated import ColumnCalibration, DriftCalibration
-from retrue.statistics.counted import Counted, Floats, Ints, Values, is_number, present
+from retrue.statistics.counted import Counted, Floats, Ints, Values, finite, is_number, present
 from retrue.statistics.distances import as_distance, as_score, drift_score
 from retrue.statistics.family import allow_for_few_blocks, column_tails, fit_tail, largest, lift_tail, widen
 from retrue.statistics.power import detectable_share, detectable_shift
@@ -88,7 +88,7 @@ def calibrate(
         history: Later windows that were judged healthy, columns as above; a column may be absent.
 
     Raises:
-        ValueError: alpha is not in 0-1, or there are fewer than 8 rows.
+        ValueError: alpha is not in 0-1, or there are fewer than 8 rows, or no column can be calibrated (``is_calibratable``).
     """
     rows = len(next(iter(columns.values()), ()))
     if not 0 < alpha < 1:
@@ -99,7 +99,9 @@ def calibrate(
     order = np.arange(rows) if times is None else np.argsort(times, kind="stable")
     kept = order if rows <= sample_rows else order[np.sort(rng.choice(rows, sample_rows, replace=False))]
     chosen = {name: (methods or {}).get(name) or default_method(values) for name, values in columns.items()}
-    usable = {name: values[order] for name, values in columns.items() if present(values) > 1}
+    usable = {name: values[order] for name, values in columns.items() if is_calibratable(values)}
+    if not usable:
+        raise ValueError("no column has two values to compare, of a size that can be squared")
     replayed = replay_windows(
         usable,
         None if times is None else seconds_of(times)[order],
@@ -112,6 +114,18 @@ def calibrate(
     )
     found = _found(usable, chosen, replayed, (min(window_rows, sample_rows), len(kept)), floors or {}, alpha)
     return Calibration(reference={name: values[kept] for name, values in columns.items()}, found=found)
+
+
+def is_calibratable(values: Values) -> bool:
+    """Return whether a column has two values, and numbers among them that can be squared: others have no distance.
+
+    >>> is_calibratable(np.array([0.0, 1e300])), is_calibratable(np.array([0.0, np.nan, 1.0]))
+    (False, True)
+    """
+    if present(values) < 2:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return not is_number(values) or bool(np.isfinite(np.nansum(np.square(finite(values)))))
 
 
 def default_method(values: Values) -> str:
