@@ -21,7 +21,16 @@ import numpy as np
 
 from retrue.results import Interval
 from retrue.results.why import Part, SlicePart
-from retrue.statistics.encoding import Array, classifier, folds_of, one_thread, regressor, stretches_of, tree_matrix
+from retrue.statistics.encoding import (
+    Array,
+    classifier,
+    folds_of,
+    learnable,
+    one_thread,
+    regressor,
+    stretches_of,
+    tree_matrix,
+)
 
 Values = np.ndarray[Any, np.dtype[Any]]
 Rows = np.ndarray[Any, np.dtype[np.bool_]]
@@ -350,7 +359,7 @@ def _crossfit(make: Callable[[], Any], matrix: Array, target: Values, share: Arr
     weight = share * len(share) / 2
     with one_thread():
         return tuple(
-            make().fit(matrix[fold != number], target[fold != number], sample_weight=weight[fold != number])
+            make().fit(learnable(matrix[fold != number]), target[fold != number], sample_weight=weight[fold != number])
             for number in range(FOLDS)
         )
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from retrue.statistics.cbpe import Estimate
+from retrue.statistics.encoding import learnable
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -102,4 +103,4 @@ def _fitted(inputs: Array, losses: Array, weight: Array, seed: int) -> Any:
         random_state=seed,
     )
     with threadpool_limits(1, user_api="openmp"):
-        return model.fit(inputs, losses, sample_weight=weight)
+        return model.fit(learnable(inputs), losses, sample_weight=weight)

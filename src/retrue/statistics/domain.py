@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from retrue.results.domain import ColumnPart, RelationChange
 from retrue.statistics.domain_rows import FOLDS, ROWS_MAX, ROWS_MIN, Coded, Floats, Rows, Whole, bounded, code
+from retrue.statistics.encoding import learnable
 from retrue.statistics.weighted_auc import weighted_auc
 
 GRID = 8  # steps of a feature in one standard deviation: exact values cost seconds of binning and tell nothing more
@@ -132,7 +133,7 @@ def _fit(coded: Coded, seed: int) -> Iterator[_Fitted]:
             random_state=seed,
         )
         weights = learned.weights * len(learned.weights) / 2  # of mean 1, and both sides count the same
-        model.fit(_design(learned, pairs), learned.is_current, sample_weight=weights)
+        model.fit(learnable(_design(learned, pairs)), learned.is_current, sample_weight=weights)
         yield _Fitted(model=model, pairs=pairs, held_out=held_out, auc=_auc(model, held_out, pairs))
 
 

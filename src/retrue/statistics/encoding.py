@@ -37,6 +37,18 @@ def tree_matrix(columns: Mapping[str, Values]) -> tuple[Array, list[int]]:
     return np.column_stack(encoded), categories
 
 
+def learnable(matrix: Array) -> Array:
+    """Return rows to learn from: a column without any value in them is 0 throughout, since trees cannot bin nothing.
+
+    It may have values in other rows: most are missing, or all of one stretch of time.
+
+    >>> learnable(np.array([[np.nan, np.nan], [np.nan, 1.0]])).tolist()
+    [[0.0, nan], [0.0, 1.0]]
+    """
+    empty = np.isnan(matrix).all(axis=0)
+    return np.where(empty, 0.0, matrix) if empty.any() else matrix
+
+
 def folds_of(rows: int, *, folds: int, seed: int, order: Values | None = None) -> Values:
     """Return the fold of each row, drawn at random: of single rows, or of stretches of an order that are drawn whole.
 

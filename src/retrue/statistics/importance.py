@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from retrue.results.why import Reliance
-from retrue.statistics.encoding import Array, classifier, folds_of, one_thread, regressor, tree_matrix
+from retrue.statistics.encoding import Array, classifier, folds_of, learnable, one_thread, regressor, tree_matrix
 
 Values = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,7 +54,7 @@ def measure_reliance(columns: Mapping[str, Values], answers: Values, weight: Arr
     with one_thread():
         for number in range(FOLDS):
             seen, rows = fold != number, fold == number
-            model = make().fit(matrix[seen], _given(answers, targets)[seen], sample_weight=weight[seen])
+            model = make().fit(learnable(matrix[seen]), _given(answers, targets)[seen], sample_weight=weight[seen])
             plain = _error(predict(model, matrix[rows]), targets[rows], weight[rows])
             error += plain
             for lot in lots * SHUFFLES:
