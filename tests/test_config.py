@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrue.config import Project
-from retrue.config_file import load_project
+from retrue.config_file import load_policy, load_project
 from retrue.errors import ConfigError, RetrueError
 from tests.builders import settings
 
@@ -364,3 +364,15 @@ def test_a_rate_that_is_none_is_refused_with_an_example(tmp_path: Path, written:
     error = refusal(tmp_path, GOOD.replace("    drift:\n", f"    drift:\n      false_alarms: {written}\n"))
     assert (error.line, error.key) == (8, "models.flight-delay.drift.false_alarms")
     assert "1 per 90d" in str(error)
+
+
+# ---------------------------------------------------------------- another policy
+
+
+@pytest.mark.parametrize("models", ["5", "[flight-delay]", "null", "flight-delay", "{other: {}}"])
+def test_a_policy_whose_models_are_none_of_ours_is_refused_by_name(tmp_path: Path, models: str) -> None:
+    load(tmp_path, GOOD)
+    policy = tmp_path / "other.yaml"
+    policy.write_text(f"version: 1\nmodels: {models}\n")
+    with pytest.raises(ConfigError, match="it says nothing about flight-delay"):
+        load_policy(policy, tmp_path, "flight-delay")

@@ -75,7 +75,8 @@ def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, 
     filled = _fill(document, known, lines, file, ())
     if not isinstance(filled, dict):
         raise ConfigError("a mapping of settings is expected", file=file, line=1)
-    if "models" in filled and model not in (filled["models"] or {}):
+    models = filled.get("models", {model: None})
+    if not isinstance(models, dict) or model not in models:
         raise ConfigError(f"it says nothing about {model}", file=file, line=lines[("models",)], key="models")
     if "models" not in filled:
         filled = _changed(folder / "retrue.yaml", model, filled, known)
