@@ -223,6 +223,14 @@ def test_what_losses_cannot_tell_is_withheld() -> None:
     assert reason == "r2 cannot be estimated: it needs how labels vary"
 
 
+def test_a_reference_with_errors_too_large_to_learn_from_says_so() -> None:
+    known = prices(1_000, 0)
+    labels = np.array(known.labels, dtype=float)
+    labels[3] = 1e300
+    reason = withheld(prices(500, 1), replace(known, labels=labels), task="regression", metric="rmse")
+    assert "too large to learn from" in reason
+
+
 def test_an_estimation_is_plain_numbers() -> None:
     from pydantic import TypeAdapter
 

@@ -40,6 +40,7 @@ from retrue.statistics.probability_calibration import (
 from retrue.statistics.support import Bounds, Values, encode, unsupported, usual_share
 
 CONFIDENCE, NORMAL_QUANTILE = 0.95, 1.959964
+LOSS_MAX = 1e150  # its square is a number
 REFERENCE_ROWS_MIN = 300
 CLASS_ROWS_MIN = 30  # of every class, or its curve is a guess
 CLASSES_MAX = 50  # each class keeps eleven curves in the baseline
@@ -285,10 +286,13 @@ def _losses(
     inputs = _with_prediction(rows.columns, bounds, known)
     found = {}
     for name in dict.fromkeys((metric, "rmse", "mae")):
+        losses = losses_of(name, truth, known.predicted)
+        if not np.abs(losses).max() < LOSS_MAX:
+            raise NotMeasurableError("the reference's errors are too large to learn from")
         found[name] = estimate_loss(
             name,
             reference=inputs,
-            losses=losses_of(name, truth, known.predicted),
+            losses=losses,
             reference_weight=known.weight,
             window=_with_prediction(window.columns, bounds, answers),
             window_weight=answers.weight,

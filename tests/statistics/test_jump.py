@@ -51,3 +51,7 @@ def test_little_history_says_nothing_and_none_at_all_makes_any_jump_one() -> Non
 def test_a_value_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="finite values only"):
         jump_p_value([1.0, float("inf")] * 8)
+
+
+def test_differences_too_large_to_be_squared_say_nothing() -> None:
+    assert jump_p_value([1e308, -1e308] * 8) is None

@@ -35,7 +35,8 @@ def losses_of(metric: str, truth: Array, predicted: Array) -> Array:
     """
     error = np.abs(truth - predicted)
     if metric == "rmse":
-        return np.asarray(error**2)
+        with np.errstate(over="ignore"):  # infinite, which nobody can learn from
+            return np.asarray(error**2)
     return np.asarray(error / np.maximum(np.abs(truth), np.finfo(float).eps) if metric == "mape" else error)
 
 

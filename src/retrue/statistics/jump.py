@@ -19,11 +19,14 @@ from scipy import stats
 
 BEFORE_MIN = 9  # values before: eight differences are the fewest that say how large jumps are
 FREEDOM_MAX = 8.0
+DIFFERENCE_MAX = 1e150  # its square is a number
 NO_JUMP = 1e-9  # of the largest value: what sums in another order differ by
 
 
 def jump_p_value(values: Sequence[float]) -> float | None:
     """Return the chance of a last difference as large as this, two-sided; None with fewer than nine values before it.
+
+    None too where differences are too large to be squared.
 
     Where nothing ever moved before, any jump has the chance 0. A difference of less than a billionth of the values is none.
 
@@ -42,6 +45,8 @@ def jump_p_value(values: Sequence[float]) -> float | None:
     if len(values) <= BEFORE_MIN:
         return None
     *earlier, newest = (after - before for before, after in pairwise(values))
+    if max(map(abs, (*earlier, newest))) > DIFFERENCE_MAX:
+        return None
     spread = math.sqrt(math.fsum(each * each for each in earlier) / len(earlier))
     if abs(newest) <= NO_JUMP * max(map(abs, values)):
         return 1.0
