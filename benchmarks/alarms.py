@@ -20,13 +20,23 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import alarms_gate
-from benchmarks.alarms_rates import REFERENCES, SHIFT_SIZES, SIZES, WINDOWS, no_drift, shifts
+from benchmarks.alarms_rates import (
+    REFERENCES,
+    RELATION_REFERENCES,
+    SHIFT_SIZES,
+    SIZES,
+    WINDOWS,
+    no_drift,
+    relations,
+    shifts,
+)
 from benchmarks.alarms_report import write_docs
 from benchmarks.alarms_streams import streams
 from benchmarks.alarms_subjects import install_nannyml
@@ -44,10 +54,14 @@ GATES = 1_000
 def sections(data: Path, *, quick: bool, processes: int) -> Mapping[str, Section]:
     """Return what makes the rows of each section; quick ones are for tests and say nothing."""
     amount = {"references": 1, "windows": 4} if quick else {"references": REFERENCES, "windows": WINDOWS}
+    fewer = {**amount, "references": min(amount["references"], RELATION_REFERENCES)}
     sizes, shift_sizes = ((200,), (200,)) if quick else (SIZES, SHIFT_SIZES)
     return {
         "no_drift": partial(no_drift, data, sizes=sizes, processes=processes, **amount),
-        "shifts": partial(shifts, data, sizes=shift_sizes, processes=processes, **amount),
+        "shifts": lambda: chain(
+            shifts(data, sizes=shift_sizes, processes=processes, **amount),
+            relations(sizes=shift_sizes, processes=processes, **fewer),
+        ),
         "streams": partial(streams, data),
         "estimation": partial(estimation_rows, data),
         "gate": partial(alarms_gate.measure, trials=20 if quick else GATES),

@@ -182,6 +182,7 @@ def reshared(random: np.random.Generator, window: Columns) -> Columns:
     return {**window, "category_5": values}
 
 
+FLIPPED = "correlation .8 to -.8"
 SHIFTS: Mapping[str, Callable[[np.random.Generator, Columns], Columns]] = {
     "mean + 0.1 sd": moved(0.1),
     "mean + 0.2 sd": moved(0.2),
@@ -191,12 +192,12 @@ SHIFTS: Mapping[str, Callable[[np.random.Generator, Columns], Columns]] = {
 }
 
 
-def correlated(random: np.random.Generator, rows: int, windows: int, *, flipped: bool) -> Drawn:
-    """Draw rows of which two columns correlate by .8; in the windows by -.8 where that is flipped."""
-    sign = -1.0 if flipped else 1.0
+def flipped(random: np.random.Generator, rows: int, windows: int) -> Drawn:
+    """Draw rows of which two columns correlate by .8; in the second half of the windows by -.8, each column as it was."""
+    correlations = [0.8] * windows + [-0.8] * windows
     return Drawn(
         reference=_pairs(random, REFERENCE_ROWS, 0.8),
-        windows=tuple(_pairs(random, rows, sign * 0.8) for _ in range(windows)),
+        windows=tuple(_pairs(random, rows, correlation) for correlation in correlations),
     )
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.alarms_data import SHIFTS, Draw, Drawn, adult_like, flights, iid, seasonal
-from benchmarks.alarms_subjects import NANNYML, evidently_strengths, nannyml_strengths, retrue_strengths
+from benchmarks.alarms_data import FLIPPED, SHIFTS, Array, Draw, Drawn, adult_like, flights, flipped, iid, seasonal
+from benchmarks.alarms_subjects import (
+    NANNYML,
+    all_at_once_strengths,
+    evidently_strengths,
+    nannyml_strengths,
+    retrue_strengths,
+)
+from retrue.thresholds import DOMAIN_SHARE
 
 ALPHAS = (0.01, 0.05)
 SIZES = (200, 500, 2_000, 20_000)
 SHIFT_SIZES = (500, 2_000)
 REFERENCES, WINDOWS = 20, 20
 EQUAL_RATE = 0.05
+RELATION_REFERENCES = 10
 Row = dict[str, object]
 Strengths = Mapping[str, list[float]]
 
@@ -77,17 +86,60 @@ def shifts(data: Path, *, references: int, windows: int, sizes: Sequence[int], p
             if subject.startswith(f"retrue, {ALPHAS[0]:.0%}"):
                 continue  # at equal rates it does not matter which one was stated
             parts = np.array(strengths).reshape(references, len(plants), windows)
-            limit = np.quantile(parts[:, 0], 1 - EQUAL_RATE)
-            for place, plant in enumerate(SHIFTS, start=1):
-                seen, trials = int((parts[:, place] > limit).sum()), references * windows
-                until = round(trials / seen, 2) if seen else None
-                yield {**_row(subject.split(",")[0], plant, rows, trials, seen), "windows_until_found": until}
+            yield from (_seen(subject, plant, rows, parts, place) for place, plant in enumerate(SHIFTS, start=1))
 
 
-def _judged(jobs: Sequence[Job], processes: int) -> dict[str, list[list[float]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlippedJob:
+    """One reference of correlated columns with windows without and, after them, with the correlation flipped."""
+
+    rows: int
+    windows: int
+    seed: int
+
+    def draw(self) -> Drawn:
+        """Return the same rows each time."""
+        return flipped(np.random.default_rng([self.seed, self.rows]), self.rows, self.windows)
+
+
+def judge_flipped(job: FlippedJob) -> Strengths:
+    """Return the strengths of a job's windows; retrue's is the larger of its columns' and of all at once, as they share a rate."""
+    drawn = job.draw()
+    of_columns, of_all = (1 - DOMAIN_SHARE) * EQUAL_RATE, DOMAIN_SHARE * EQUAL_RATE
+    columns = retrue_strengths(drawn, [of_columns], seed=job.seed)[of_columns]
+    at_once = all_at_once_strengths(drawn, of_all, seed=job.seed)
+    return {
+        f"retrue, {EQUAL_RATE:.0%} stated": [max(pair) for pair in zip(columns, at_once, strict=True)],
+        "evidently": evidently_strengths(drawn),
+    }
+
+
+def relations(*, references: int, windows: int, sizes: Sequence[int], processes: int) -> Iterator[Row]:
+    """Yield the share of windows that are seen in which only the relation of two columns changed, at equal false alarms.
+
+    NannyML's multivariate detectors are not its defaults and have no part.
+    """
+    for rows in sizes:
+        jobs = [FlippedJob(rows=rows, windows=windows, seed=seed) for seed in range(references)]
+        for subject, strengths in _judged(jobs, processes, judge_flipped).items():
+            yield _seen(subject, FLIPPED, rows, np.array(strengths).reshape(references, 2, windows), 1)
+
+
+def _seen(subject: str, case: str, rows: int, strengths: Array, place: int) -> Row:
+    """Return how many windows of a plant are seen; strengths have shape (references, plants, windows), nothing planted first."""
+    limit = np.quantile(strengths[:, 0], 1 - EQUAL_RATE)
+    found = strengths[:, place] > limit
+    seen = int(found.sum())
+    row = _row(subject.split(",")[0], case, rows, found.size, seen)
+    return {**row, "windows_until_found": round(found.size / seen, 2) if seen else None}
+
+
+def _judged(
+    jobs: Sequence[Job | FlippedJob], processes: int, judge_one: Callable[[Any], Strengths] = judge
+) -> dict[str, list[list[float]]]:
     """Return the strengths by subject, one list a job."""
     with ProcessPoolExecutor(processes) as pool:
-        answers = list(pool.map(judge, jobs))
+        answers = list(pool.map(judge_one, jobs))
     judged = {subject: [answer[subject] for answer in answers] for subject in answers[0]}
     if NANNYML.is_dir():
         with tempfile.TemporaryDirectory(prefix="retrue-bench-") as folder:

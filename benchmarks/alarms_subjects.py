@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from benchmarks.alarms_data import Array, Columns, Drawn
 from benchmarks.nannyml_peer import REQUIREMENTS
@@ -23,6 +24,8 @@ from retrue.results.calibrated import DriftCalibration
 from retrue.statistics.calibration import calibrate
 from retrue.statistics.counted import present
 from retrue.statistics.distances import as_distance, drift_score
+from retrue.statistics.domain_rows import Rows, bounded
+from retrue.statistics.domain_threshold import domain_threshold
 from retrue.statistics.thresholds import limit_of, null_at
 
 EVIDENTLY_THRESHOLD = 0.1
@@ -58,6 +61,23 @@ def _standardised(reference: Columns, window: Columns, found: DriftCalibration) 
         if score >= column.floor and beyond > 0:
             farthest = max(farthest, beyond / scale if scale else FARTHEST)
     return min(farthest, FARTHEST)
+
+
+def all_at_once_strengths(drawn: Drawn, alpha: float, *, seed: int) -> list[float]:
+    """Return the strength of each window by a classifier that tells it from the reference; 1 at its threshold."""
+    from retrue.statistics.domain import domain_auc
+    from retrue.statistics.domain_null import calibrate_domain
+
+    reference = Rows(columns=drawn.reference)
+    null = calibrate_domain(reference, window_rows=len(next(iter(drawn.windows[0].values()))), alpha=alpha, seed=seed)
+    if isinstance(null, str):
+        raise TypeError(null)
+    strengths = []
+    for window in drawn.windows:
+        current = bounded(Rows(columns=window).only(null.columns), null.rows, np.random.default_rng(seed))
+        auc = domain_auc(reference.only(null.columns), current, seed=seed)
+        strengths.append(float(np.exp(logit(auc) - logit(domain_threshold(null, alpha=alpha, rows=len(current))))))
+    return strengths
 
 
 def evidently_strengths(drawn: Drawn) -> list[float]:

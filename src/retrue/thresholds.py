@@ -35,9 +35,8 @@ Rows = Mapping[str, tuple[int, int]]
 PREDICTIONS = frozenset({PREDICTION, "score"})
 NO_TEXTS: Mapping[str, TextProfile] = {}
 EMBEDDING_METHOD = "domain_auc"
-DOMAIN_SHARE = (
-    0.2  # of the stated rate, for all columns at once and for embeddings; single columns have the rest (Bonferroni)
-)
+DOMAIN_SHARE = 0.2
+"""Of the stated rate, for all columns at once and for embeddings; single columns have the rest (Bonferroni)."""
 
 
 def domain_alpha(settings: ModelSettings, *, texts: int = 0) -> float:

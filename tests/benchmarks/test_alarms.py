@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.alarms import DOCS, RESULT
-from benchmarks.alarms_data import SHIFTS, iid, seasonal
+from benchmarks.alarms_data import SHIFTS, flipped, iid, seasonal
 from benchmarks.alarms_rates import no_drift, shifts
 from benchmarks.alarms_report import markdown
-from benchmarks.alarms_subjects import evidently_strengths
+from benchmarks.alarms_subjects import all_at_once_strengths, evidently_strengths
 
 SECTIONS = ("no_drift", "shifts", "streams", "estimation", "gate")
 
@@ -46,6 +46,14 @@ def test_a_seasonal_window_is_a_day_after_the_reference() -> None:
 def test_evidentlys_defaults_alarm_on_many_categories_without_drift() -> None:
     """FACTS of the field: the distance of a column of 1,000 categories grows as windows shrink."""
     assert min(evidently_strengths(iid(np.random.default_rng(1), 500, 3))) > 1
+
+
+def test_a_flipped_correlation_is_seen_by_all_columns_at_once_alone() -> None:
+    drawn = flipped(np.random.default_rng(0), 500, 2)
+    at_once = all_at_once_strengths(drawn, 0.01, seed=0)
+    assert max(at_once[:2]) < 1 < min(at_once[2:])
+    marginals = [np.sort(window["normal_1"]).mean() for window in drawn.windows]
+    assert np.ptp(marginals) < 0.2
 
 
 # ---------------------------------------------------------------- what is kept
