@@ -5,19 +5,24 @@
 | ``electricity`` | the first 24 weeks | the weeks after | the first full window after row 17,424, where three columns begin to vary, alarms |
 | ``taxi`` | the first quarter | the weeks after | in 9 months no more alarms than stated: one in 90 days |
 
-A window alarms where any column drifts by the thresholds that the baseline was calibrated to.
+A window alarms where any column drifts by the thresholds that the baseline was calibrated to. Taxi trips do change a little in a
+year (vendors' shares, fares), so *2 of 3 windows* counts what a person is told under ``OPENING`` and ``RESOLVING``: windows in which an
+incident of a column opens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.alarms_data import Columns, Drawn
-from benchmarks.alarms_subjects import evidently_strengths, retrue_strengths
+from benchmarks.alarms_subjects import evidently_strengths, retrue_drifted, retrue_strengths
+from retrue.alarms import Look, alarm_standing
+from retrue.config import OpenRule, ResolveRule
 
 WEEK_SECONDS = 7 * 86_400.0
 STATED_SECONDS = 90 * 86_400.0
@@ -28,6 +33,8 @@ CHANGE_ROW = 17_424
 PRICES = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 TRIP_NUMBERS = ("passenger_count", "trip_distance", "fare_amount", "tip_amount", "tolls_amount", "total_amount")
 TRIP_CATEGORIES = ("vendor_id", "rate_code_id", "store_and_fwd_flag", "payment_type")
+OPENING, RESOLVING = OpenRule(after=2, of=3), ResolveRule(after=4)
+BEGINNING = datetime(2018, 4, 2, tzinfo=UTC)
 Row = dict[str, object]
 
 
@@ -67,12 +74,29 @@ def _taxi(folder: Path) -> Iterator[Row]:
     )
     table = table.set_index(times).sort_index().loc["2018-01-01":"2018-12-31"]
     drawn = _weeks(table[["hour", *TRIP_NUMBERS, *TRIP_CATEGORIES]], pd.Timedelta(weeks=13))
-    rows = round(np.mean([len(window["hour"]) for window in drawn.windows]))
-    for subject, strengths in _judged(drawn).items():
+    rows, weeks = round(np.mean([len(window["hour"]) for window in drawn.windows])), len(drawn.windows)
+    alarms = {subject: sum(each >= 1 for each in strengths) for subject, strengths in _judged(drawn).items()}
+    alarms["retrue, 2 of 3 windows"] = _openings(drawn)
+    for subject, count in alarms.items():
         yield {
-            **_row(subject, "taxi: a year that hardly changes", rows, len(strengths), sum(s >= 1 for s in strengths)),
-            "stated": round(len(strengths) * ALPHA, 1),
+            **_row(subject, "taxi: a year that hardly changes", rows, weeks, count),
+            "stated": round(weeks * ALPHA, 1),
         }
+
+
+def _openings(drawn: Drawn) -> int:
+    """Return in how many windows an incident opens."""
+    starts = [BEGINNING + timedelta(seconds=place * WEEK_SECONDS) for place in range(len(drawn.windows))]
+    opened = set()
+    for drifted in retrue_drifted(drawn, ALPHA, seed=0).values():
+        looks = [Look(start=start, found=found) for start, found in zip(starts, drifted, strict=True)]
+        was_open = False
+        for place in range(len(looks)):
+            standing = alarm_standing(looks[: place + 1], OPENING, RESOLVING, repeat_every=timedelta(days=7))
+            if standing.open and not was_open:
+                opened.add(place)
+            was_open = standing.open
+    return len(opened)
 
 
 def _judged(drawn: Drawn) -> dict[str, list[float]]:

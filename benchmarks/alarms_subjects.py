@@ -51,6 +51,21 @@ def retrue_strengths(drawn: Drawn, alphas: Sequence[float], *, seed: int) -> Map
     }
 
 
+def retrue_drifted(drawn: Drawn, alpha: float, *, seed: int) -> Mapping[str, list[bool]]:
+    """Return by column in which windows it has drifted."""
+    rows = len(next(iter(drawn.windows[0].values())))
+    calibrated = calibrate(
+        drawn.reference,
+        drawn.times,
+        window_rows=rows,
+        alpha=alpha,
+        seed=seed,
+        window_seconds=drawn.window_seconds,
+    )
+    judged = [calibrated.judge(window) for window in drawn.windows]
+    return {name: [name in found for found in judged] for name in calibrated.found.columns}
+
+
 def _standardised(reference: Columns, window: Columns, found: DriftCalibration) -> float:
     """Return the largest standardised distance of the columns that reach their floor; -inf where none does or none is far."""
     farthest = -np.inf
