@@ -179,11 +179,11 @@ def document(judged_dir: Path) -> dict[str, Any]:
     return content
 
 
-def build(root: Path) -> Shop:
+def build(root: Path, **blocks: Any) -> Shop:
     """Make the project with the baseline of version 1, which serves, and the suite proposed from it."""
     shop = Shop(root=root)
     root.mkdir(parents=True, exist_ok=True)
-    shop.configure()
+    shop.configure(**blocks)
     (root / "training.py").write_text(TRAIN)
     with shop.open(now=FIRST) as workspace:
         freeze(workspace, MODEL, "1", labelled_frame(REFERENCE, 5), FEATURES, source="five good days")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,9 @@ from tests.stages.project import (
     MODEL,
     REFERENCE,
     ROWS,
+    SETTINGS,
     Shop,
+    build,
     day,
     document,
     labelled_frame,
@@ -31,6 +34,17 @@ HEALTHY, BREACHED, CANNOT = 0, 1, 2
 
 Found = set[tuple[str, str, str]]
 Spoil = Callable[[Sequence[Row]], Sequence[Row]]
+
+
+@pytest.fixture(scope="module")
+def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return build(tmp_path_factory.mktemp("whole") / "shop", drift={**SETTINGS["drift"], "multivariate": True})
+
+
+@pytest.fixture
+def shop(whole_shop: Shop, tmp_path: Path) -> Shop:
+    """As users have it: all columns at once are looked at too."""
+    return Shop(root=Path(shutil.copytree(whole_shop.root, tmp_path / "shop")))
 
 
 def monitor(shop: Shop, number: int = 0) -> tuple[int, dict[str, Any]]:
