@@ -17,7 +17,7 @@ from retrue.logger.exceptions import site_text
 from retrue.logger.intake import Intake
 from retrue.logger.lanes import Tick
 from retrue.logger.nursery import Nursery
-from retrue.logger.records import bare, facts_of, inference_record, label_record
+from retrue.logger.records import bare, facts_of, inference_record, label_record, plain_record
 from retrue.logger.resources import Resources
 from retrue.logger.segments import new_boot
 from retrue.logger.settings import Settings
@@ -107,8 +107,12 @@ class Boot:
 
     def _inference_line(self, said: Facts | Plain, number: int, weight: float) -> bytes | None:
         settings = self._settings
-        facts = facts_of(said) if isinstance(said, tuple) else said
-        record = inference_record(facts, number, weight, boot=self.name, endpoint=settings.endpoint, now=settings.clock)
+        boot, endpoint = self.name, settings.endpoint
+        if type(said) is tuple and not said[-1]:
+            record = plain_record(said, number, weight, boot=boot, endpoint=endpoint)
+        else:
+            facts = facts_of(said) if isinstance(said, tuple) else said
+            record = inference_record(facts, number, weight, boot=boot, endpoint=endpoint, now=settings.clock)
         try:
             return settings.fields.encode(record)
         except Exception:  # noqa: BLE001 - values of the host may raise anything; then they are left out
