@@ -92,3 +92,32 @@ def test_nobody_sees_more_at_the_same_rate_of_false_alarms(kept: dict[str, list[
         trials = int(str(row["trials"]))
         error = math.sqrt(2 * 0.25 / trials)
         assert int(str(row["count"])) / trials <= int(str(ours["count"])) / trials + 2 * error, (case, size, subject)
+
+
+def count_of(rows: list[dict[str, object]], subject: str, case: str) -> int:
+    (found,) = [row for row in rows if str(row["subject"]).startswith(subject) and str(row["case"]).startswith(case)]
+    return int(str(found["count"]))
+
+
+def test_a_known_change_is_found_in_the_first_full_window_after_it(kept: dict[str, list[dict[str, object]]]) -> None:
+    assert count_of(kept["streams"], "retrue", "electricity: the first full window") == 1
+
+
+def test_a_year_of_taxi_trips_opens_no_more_incidents_of_a_model_than_alarms_are_stated(
+    kept: dict[str, list[dict[str, object]]],
+) -> None:
+    stated = next(float(str(row["stated"])) for row in kept["streams"] if "fare model" in str(row["case"]))
+    assert count_of(kept["streams"], "retrue, incidents", "taxi: inputs and answers of a fare model") <= stated
+
+
+def test_the_gate_lets_through_gains_and_keeps_out_equals_and_harm(kept: dict[str, list[dict[str, object]]]) -> None:
+    from scipy.stats import binom
+
+    gate = kept["gate"]
+    assert {row["trials"] for row in gate} == {1_000}
+    assert count_of(gate, "gate by day", "the same model") == 0
+    for subject in ("gate by day", "gate by McNemar"):
+        assert count_of(gate, subject, "a challenger of equal quality") <= binom.ppf(0.999, 1_000, 0.025)
+        assert count_of(gate, subject, "+2 points of accuracy") >= 800
+    assert count_of(gate, "gate by day", "+2 points in all, -10 on a fifth") >= 990
+    assert count_of(gate, "watched gate", "equal quality") <= 25
