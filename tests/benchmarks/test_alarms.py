@@ -20,10 +20,10 @@ def test_windows_without_drift_and_shifted_ones_are_counted_for_every_subject(tm
     assert {row["case"] for row in rows} == {"iid", "adult-like", "seasonal"}
     assert {"retrue, 1% stated", "retrue, 5% stated", "evidently"} <= {row["subject"] for row in rows}
     assert all(0 <= row["count"] <= row["trials"] == 4 for row in rows)  # type: ignore[operator]
-    found = list(shifts(tmp_path, references=2, windows=10, sizes=(500,), processes=1))
+    found = list(shifts(tmp_path, references=1, windows=5, sizes=(500,), processes=1))
     seen = {row["case"]: row["count"] for row in found if row["subject"] == "retrue"}
     assert set(SHIFTS) <= seen.keys()
-    assert seen["mean + 0.5 sd"] == 20
+    assert seen["mean + 0.5 sd"] == 5
 
 
 def test_the_same_seed_draws_the_same_rows_and_shifts_move_one_column() -> None:
