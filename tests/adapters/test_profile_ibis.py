@@ -162,6 +162,13 @@ def test_shares_and_moments_are_weighted(tmp_path: Path) -> None:
     assert (found.nulls, found.nans, found.infinities) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(("bad", "nans", "infinities"), [(NAN, 1, 0), (-INFINITY, 0, 1)])
+def test_weighted_rows_may_have_nan_or_infinities_alone(tmp_path: Path, bad: float, nans: int, infinities: int) -> None:
+    found = of(tmp_path, [1.0, 2.0, bad], weights=[1, 1, 2])
+    assert (found.nans, found.infinities) == (nans, infinities)
+    assert (found.null_share, found.infinite_share) == (nans / 2, infinities / 2)
+
+
 def test_weight_stands_for_so_many_equal_rows(tmp_path: Path) -> None:
     values = [float(value) for value in np.random.default_rng(1).normal(size=200)]
     weights = [float(1 + number % 3) for number in range(200)]

@@ -1,6 +1,7 @@
 """Slices and attribution of labelled rows, on small worlds whose truth is known."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,3 +185,18 @@ def test_a_share_has_wilsons_interval() -> None:
     assert found is not None
     assert (round(found.low, 4), round(found.high, 4)) == (0.0208, 0.0686)
     assert share_interval(np.empty(0), np.empty(0)) is None
+
+
+def test_a_class_that_only_inputs_of_their_own_have_leaves_no_metric_to_split() -> None:
+    """All fraud comes by a channel that is new."""
+    window = world(9)
+    labelled = window.labelled
+    assert labelled is not None
+    new = np.arange(ROWS) % 5 == 0
+    columns = {**window.columns, "origin": np.where(new, "partner", window.columns["origin"]).astype(object)}
+    fraud = replace(window, columns=columns, labelled=replace(labelled, truth=new.astype(float)))
+    for metric in ("roc_auc", "average_precision", "recall"):
+        found = attribute_change(metric, window=fraud, reference=world(0))
+        assert found == Unmeasured(
+            part="attribution", reason=f"{metric} has no value on the inputs that both sides have"
+        )

@@ -57,6 +57,20 @@ def test_a_column_that_drifted_is_one_finding() -> None:
     assert checks == ["drift.column"]
 
 
+def test_a_harmless_drift_does_not_silence_a_changed_relation() -> None:
+    unused = Reliance(shares={"age": 0.5, "income": 0.5, "city": 0.0}, fidelity=0.9)
+    parts = (
+        ColumnPart(column="city", part=0.8),
+        ColumnPart(column="age", part=0.1),
+        ColumnPart(column="income", part=0.1),
+    )
+    window = measurements(domain=told(parts=parts, relations=()), drift=drift({"city": 0.3}))
+    verdict = judge(window, replace(baseline(), reliance=unused), settings(), config_digest="c")
+    assert {(each.check, each.severity) for each in verdict.findings} == {
+        ("drift.column", Severity.INFO), ("drift.multivariate", Severity.WARNING),
+    }  # fmt: skip
+
+
 def test_under_its_threshold_nothing_is_said() -> None:
     assert list(domain_findings(measurements(domain=told(0.54)))) == []
     assert list(domain_findings(measurements())) == []

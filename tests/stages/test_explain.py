@@ -9,10 +9,23 @@ import pytest
 
 from retrue.baselines import read_baseline
 from retrue.errors import ConfigError
+from retrue.metrics import METRICS
 from retrue.recorded import measurements_of
 from retrue.results import Attribution
+from retrue.stages.freeze import freeze
 from tests.sources.logs import Row
-from tests.stages.project import MODEL, SETTINGS, Shop, day, document, labels, records
+from tests.stages.project import (
+    FEATURES,
+    MODEL,
+    REFERENCE,
+    SETTINGS,
+    Shop,
+    day,
+    document,
+    labelled_frame,
+    labels,
+    records,
+)
 
 PERFORMANCE = {**SETTINGS["performance"], "slices": ["country"], "max_slice_drop": 0.1}
 
@@ -71,6 +84,19 @@ def test_a_world_turned_round_is_put_down_to_the_relation(shop: Shop) -> None:
     assert isinstance(measurements_of(found).attribution, Attribution), "a replay reads it back"
     assert "comes from a changed relation between inputs and outcome" in page
     assert "Retrain on recent rows" in page
+
+
+@pytest.mark.parametrize("metric", METRICS["binary"])
+def test_a_window_that_is_surely_worse_is_breached_by_any_metric(shop: Shop, metric: str) -> None:
+    shop.configure(performance={"metric": metric, "max_drop": 0.05})
+    with shop.open() as workspace:
+        freeze(workspace, MODEL, "2", labelled_frame(REFERENCE, 5), FEATURES, source="judged by this metric")
+    rows = records(day(0), 1200, version="2")
+    found, page = judged(shop, rows, labels(rows, sign=-1.0))
+    assert found["outcome"] == "breached"
+    assert "performance.drop" in {each["check"] for each in found["findings"]}
+    assert found["measurements"]["attribution"]["measure"] == metric
+    assert "comes from a changed relation" in page
 
 
 def test_a_declared_slice_that_got_worse_is_a_finding_and_the_window_is_breached(shop: Shop) -> None:

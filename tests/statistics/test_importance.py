@@ -56,6 +56,11 @@ def test_answers_that_do_not_follow_from_the_features_have_no_fidelity() -> None
     assert found.fidelity < 0.1
 
 
+def test_a_class_that_only_one_fold_has_is_no_error() -> None:
+    answers = np.array(["no"] * (ROWS - 1) + ["yes"], dtype=object)
+    assert measure_reliance(inputs(), answers, np.ones(ROWS)).fidelity < 0.5
+
+
 def test_constant_answers_lean_on_nothing() -> None:
     found = measure_reliance(inputs(), np.full(ROWS, 0.5), np.ones(ROWS))
     assert (found.fidelity, dict(found.shares)) == (0.0, {})

@@ -60,6 +60,10 @@ def attribute_change(
             part="attribution",
             reason=f"{overlap.unsupported_share:.0%} of the window's inputs hardly occur in the baseline",
         )
+    if metric not in _MEANS and any(
+        undefined(metric, each) for each in _shared(overlap, before.labelled, after.labelled)
+    ):
+        return Unmeasured(part="attribution", reason=f"{metric} has no value on the inputs that both sides have")
     slices = list(_partition(before, after, by)) if by else []
     split = split_loss(overlap, np.concatenate([losses[0][1], losses[1][1]]), slices=slices, seed=seed)
     whole = _of_metric(metric, split, overlap, (before.labelled, after.labelled), seed)
@@ -96,6 +100,12 @@ def _of_metric(
         inputs=_signed(split.inputs, sign),
         relation=_signed(split.relation, sign),
     )
+
+
+def _shared(overlap: Overlap, before: LabelledRows, after: LabelledRows) -> Iterator[LabelledRows]:
+    """Yield both sides weighted to the inputs that they share."""
+    yield replace(before, weight=overlap.shared[~overlap.after])
+    yield replace(after, weight=overlap.shared[overlap.after])
 
 
 def _measurer(

@@ -46,7 +46,8 @@ def all_findings(measurements: Measurements, baseline: Baseline, settings: Model
         *drift_findings(measurements, baseline, settings),
     ]
     yield from of_columns
-    yield from domain_findings(measurements, {each.scope for each in of_columns}, baseline.reliance)
+    told = {each.scope for each in of_columns if each.severity.breaches}
+    yield from domain_findings(measurements, told, baseline.reliance)
     yield from performance_findings(measurements, baseline, settings)
     yield from slice_findings(measurements, settings)
     yield from traffic_findings(measurements, settings)

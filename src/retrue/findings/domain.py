@@ -24,8 +24,8 @@ def domain_findings(
 
     Args:
         measurements: With the drift of all columns.
-        told: Columns that have a finding already: one that is broken is told once. Where they carry most of the difference,
-            only a relation of two others is left to tell.
+        told: Columns of which a finding breaches already: one that is broken is told once. Where they carry most of the
+            difference, only a relation of two others is left to tell.
         reliance: What the model leans on: columns that it surely does not use make it an ``info``, others a warning.
     """
     domain = measurements.domain

@@ -196,7 +196,7 @@ def split_loss(overlap: Overlap, loss: Array, *, slices: Sequence[tuple[str, Row
     )
     return LossSplit(
         before=parts.before,
-        after=parts.before + parts.sums[0],
+        after=float(parts.before + parts.sums[0]),
         total=total,
         inputs=inputs,
         relation=relation,

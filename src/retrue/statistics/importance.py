@@ -100,7 +100,8 @@ def _classes(answers: Values) -> Values:
 def _spread(model: Any, rows: Array, width: int) -> Array:
     """Return probabilities with a column for every class, also one that the fold did not have."""
     wide = np.zeros((len(rows), width))
-    wide[:, model.classes_.astype(np.intp)] = model.predict_proba(rows)
+    known = model.classes_.astype(np.intp)
+    wide[:, known] = model.predict_proba(rows) if len(known) > 1 else 1.0
     return wide
 
 
