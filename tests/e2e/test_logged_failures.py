@@ -166,7 +166,9 @@ def test_failures_are_told_apart_as_crash_timeout_and_authentication(story: Stor
     measured = story.verdicts[BUGGY]["measurements"]
     shares = {kind: share * measured["pull"]["rows"] for kind, share in measured["system"]["error_shares"].items()}
     assert shares["authentication"] == pytest.approx(STRANGERS)
-    assert shares["timeout"] == pytest.approx(SLOW, abs=2)
+    slow = [reply for reply in story.replies if reply.flight.get("slow") and reply.status]
+    assert len(slow) > SLOW / 2  # a busy machine may not take up all connections
+    assert shares["timeout"] == pytest.approx(len(slow))
     assert shares["crash"] == pytest.approx(story.group(BUGGY, "KeyError")["rows"])
     assert measured["system"]["error_share"] * measured["pull"]["rows"] == pytest.approx(sum(shares.values()))
 

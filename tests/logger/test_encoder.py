@@ -92,8 +92,12 @@ def test_record_that_logs_while_it_is_read_in_a_lent_moment_starts_no_chain(stil
 def test_signal_in_a_lent_moment_reaches_the_host_and_the_record_is_counted(still: InferenceLogger) -> None:
     still.record(Read(lambda: signal.raise_signal(signal.SIGINT)))
     still.record({"x": 2})
-    with pytest.raises(KeyboardInterrupt):
-        still.lend()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            still.lend()
+    finally:
+        signal.signal(signal.SIGINT, before)
     still.lend()  # nothing is held
     del still._intake.drain.wake
     counts = still.close(10.0)

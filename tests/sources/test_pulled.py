@@ -74,14 +74,31 @@ def test_sample_takes_only_the_columns_asked_for_and_gives_aware_times(tmp_path:
     assert frame["time"].min() >= START
 
 
-def test_rows_of_more_weight_are_drawn_more_often(tmp_path: Path) -> None:
+def test_rows_of_any_weight_are_drawn_alike_and_keep_it(tmp_path: Path) -> None:
     write_parquet(
         tmp_path / "logs/a.parquet",
         [record(number, sample_weight=9.0 if number % 10 == 0 else 1.0) for number in range(1000)],
     )
     with pull(tmp_path) as pulled:
         shares = [(pulled.sample(50, seed=seed)["sample_weight"] == 9.0).mean() for seed in range(40)]
-    assert np.mean(shares) == pytest.approx(0.5, abs=0.06)
+    assert np.mean(shares) == pytest.approx(0.1, abs=0.03)
+
+
+def test_labels_cover_what_answered_inferences_weigh(tmp_path: Path) -> None:
+    weights = [10.0, 10.0, 20.0, 1.0, 1.0]
+    status = ["ok", "ok", "ok", "error", "timeout"]
+    rows = [record(each, sample_weight=weights[each], status=status[each]) for each in range(5)]
+    write_parquet(tmp_path / "logs/a.parquet", rows)
+    write_parquet(tmp_path / "labels/a.parquet", [label(number, 1) for number in (0, 2, 3)])
+    with pull(tmp_path) as pulled:
+        assert pulled.label_coverage() == pytest.approx(30 / 40)
+
+
+def test_labels_cover_nothing_where_nothing_answered(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "logs/a.parquet", [record(0, status="error")])
+    write_parquet(tmp_path / "labels/a.parquet", [label(0, 1)])
+    with pull(tmp_path) as pulled:
+        assert pulled.label_coverage() == 0.0
 
 
 @given(seed=st.integers(0, 2**31), cut=st.integers(0, 40), shuffle=st.randoms(use_true_random=False))

@@ -17,7 +17,6 @@ TABLE = "current"
 ANSWERED = "current_answered"
 OK = "ok"
 """The status of an inference that did not fail."""
-_HASHES = 2.0**64
 _SPREAD = 0x9E3779B97F4A7C15  # golden ratio in 64 bits, Knuth's multiplicative hashing
 _TIMES = ("time", "received_at", "labelled_at")
 
@@ -63,17 +62,15 @@ class PulledWindow:
     def sample(
         self, rows: int, *, seed: int, columns: Sequence[str] | None = None, labelled: bool = False
     ) -> pd.DataFrame:
-        """Return a sample without replacement, in which a row of weight 2 is twice as likely as one of weight 1.
+        """Return a sample without replacement, each row as likely as any other: their weights count as those of all rows do.
 
-        The same ids, weights and seed give the same rows in the same order, whatever the files they came from.
+        The same ids and seed give the same rows in the same order, whatever the files they came from.
 
         Args:
             rows: At most so many; all rows where there are fewer.
             seed: Another seed, another sample.
             columns: Which columns; all by default.
             labelled: Draw only from rows whose label has arrived.
-
-        Source: Efraimidis & Spirakis (2006), weighted random sampling with a reservoir, Inf. Process. Lett. 97(5).
         """
         table = self.expression()
         drawn = table.filter(table.label.notnull()) if labelled else table
@@ -92,6 +89,15 @@ class PulledWindow:
         table = self.expression()
         rows = table.filter(table.label.notnull())
         return self._frame(rows.order_by(rows.time, rows.inference_id).select(*columns))
+
+    def label_coverage(self) -> float:
+        """Return the share of the inferences that did not fail, by weight, whose label has arrived; 0 of none."""
+        table = self.engine.table(self.answered())
+        weight = table.sample_weight
+        ((answered, labelled),) = self.engine.fetch(
+            table.aggregate(answered=weight.sum(), labelled=weight.sum(where=table.label.notnull()))
+        )
+        return float(labelled or 0.0) / float(answered) if answered else 0.0
 
     def _frame(self, rows: ir.Table) -> pd.DataFrame:
         frame: pd.DataFrame = self.engine.fetch_arrow(rows).to_pandas()
@@ -118,6 +124,4 @@ def _key(table: ir.Table, seed: int) -> ir.NumericValue:
     import ibis
 
     of = hash_of()
-    mixed = of(table.inference_id) ^ ibis.literal((seed + 1) * _SPREAD % 2**64, "uint64")
-    uniform = (of(mixed).cast("float64") + 0.5) / _HASHES
-    return -uniform.ln() / table.sample_weight
+    return of(of(table.inference_id) ^ ibis.literal((seed + 1) * _SPREAD % 2**64, "uint64"))

@@ -33,13 +33,13 @@ def freeze_domain(
     *,
     window_rows: int,
 ) -> DomainNull | None:
-    """Return the null distribution of rows in order of time, None where it is switched off or there are too few of them."""
+    """Return the null distribution of rows in order of time, which all count the same, None where it is switched off or there are too few of them."""
     from retrue.statistics.domain_null import calibrate_domain
 
     if not settings.drift.multivariate:
         return None
     kinds = {name: kind for name, kind in domain_kinds(profile, settings, texts).items() if name in frame.columns}
-    reference = rows_of(frame, kinds, weighted=True)
+    reference = rows_of(frame, kinds)
     embedded = sum(text.embedding is not None for text in texts.values())
     found = calibrate_domain(
         reference,
@@ -60,17 +60,15 @@ def measure_domain(
     settings: ModelSettings,
     *,
     retyped: Sequence[str] = (),
-    weighted: bool = False,
 ) -> DomainDrift | Unmeasured:
     """Return how well a window's rows are told from the baseline's.
 
     Args:
-        reference: Frozen rows in order of time.
+        reference: Frozen rows in order of time, which all count the same.
         current: The window's, likewise; of more than the null distribution has so many are drawn.
         baseline: With its null distribution.
         settings: The model's.
         retyped: Columns that are of another kind by now; they are left out, as missing ones are, since findings tell of them.
-        weighted: Whether the window's rows have different weights.
     """
     from retrue.statistics.domain import domain_auc, explain_domain
 
@@ -84,8 +82,8 @@ def measure_domain(
     if len(current) < ROWS_MIN:
         return Unmeasured(part=DOMAIN, reason=f"{len(current)} rows, under {ROWS_MIN}")
     kinds = {name: known[name] for name in names}
-    drawn = bounded(rows_of(current, kinds, weighted=weighted), null.rows, np.random.default_rng(settings.drift.seed))
-    sides = rows_of(reference, kinds, weighted=True), drawn
+    drawn = bounded(rows_of(current, kinds), null.rows, np.random.default_rng(settings.drift.seed))
+    sides = rows_of(reference, kinds), drawn
     embedded = sum(text.embedding is not None for text in baseline.texts.values())
     threshold = domain_threshold(null, alpha=domain_alpha(settings, texts=embedded), rows=len(drawn))
     auc = domain_auc(*sides, seed=settings.drift.seed)
@@ -114,13 +112,9 @@ def _apart(baseline: Baseline, columns: Sequence[str]) -> bool:
     return baseline.marginals is not None and bool(set(columns) & set(baseline.marginals.columns))
 
 
-def rows_of(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind], *, weighted: bool) -> Rows:
+def rows_of(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> Rows:
     """Return columns of a frame in order of its rows; other values than a column's kind has are null."""
-    weights = frame["sample_weight"].to_numpy(dtype=float) if weighted and "sample_weight" in frame.columns else None
-    if weights is not None and not (np.isfinite(weights) & (weights > 0)).all():
-        weights = None
-    columns = {name: _values(frame[name], kind) for name, kind in kinds.items()}
-    return Rows(columns=columns, weights=weights)
+    return Rows(columns={name: _values(frame[name], kind) for name, kind in kinds.items()})
 
 
 def _values(column: pd.Series, kind: ColumnKind) -> np.ndarray[Any, Any]:

@@ -169,10 +169,9 @@ def _has_rows(baseline: Baseline, features: Mapping[str, ColumnKind]) -> bool:
 def _labelled_rows(
     pulled: PulledWindow, features: Mapping[str, ColumnKind], settings: ModelSettings
 ) -> Examined | None:
-    wanted = [name for name in (*features, *PREDICTIONS, *RECORD) if name in pulled.columns]
+    wanted = [name for name in (*features, *PREDICTIONS, *STATUS_COLUMNS, *RECORD) if name in pulled.columns]
     frame = pulled.sample(EXPLAINED_ROWS_MAX, seed=settings.drift.seed, columns=wanted, labelled=True)
-    if len(frame) < pulled.report.labelled_rows:  # drawn by weight: its rows count the same
-        frame = frame.drop(columns="sample_weight", errors="ignore")
+    frame = frame[~failed_rows(frame)].drop(columns=[*STATUS_COLUMNS], errors="ignore")
     examined = _examined(_answered(frame), features, settings)
     return examined if examined.labelled is not None else None
 
@@ -180,8 +179,6 @@ def _labelled_rows(
 def _served(pulled: PulledWindow, features: Mapping[str, ColumnKind], settings: ModelSettings) -> Examined:
     wanted = [name for name in (*features, *STATUS_COLUMNS, "sample_weight") if name in pulled.columns]
     frame = pulled.sample(EXPLAINED_ROWS_MAX, seed=settings.drift.seed, columns=wanted)
-    if len(frame) < pulled.report.rows:
-        frame = frame.drop(columns="sample_weight", errors="ignore")
     return _examined(frame, features, settings)
 
 

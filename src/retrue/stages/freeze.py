@@ -20,6 +20,7 @@ from retrue.ledger import EXTERNAL
 from retrue.performance import measure_performance
 from retrue.propose import propose_suite
 from retrue.results import Baseline, Outcome, Profile, Provenance, RealisedPerformance
+from retrue.stages.alike import answered_alike, drawn_alike
 from retrue.stages.calibrate import calibrate_reference
 from retrue.stages.domain import freeze_domain
 from retrue.stages.estimate import CLASS_SCORES, estimation_of
@@ -79,8 +80,6 @@ def freeze_from_log(
         frame = rows_served_by(version, pulled.sample(REFERENCE_ROWS_MAX, seed=settings.drift.seed, columns=names))
         frame = frame[~failed_rows(frame)]
         features = pulled.features
-        if pulled.report.rows > REFERENCE_ROWS_MAX:  # drawn by weight: its rows count the same
-            frame = frame.assign(sample_weight=1.0)
     if frame.empty:
         raise BaselineError(
             f"no records of {model} between {span.start:%Y-%m-%d} and {span.end:%Y-%m-%d}: look at {settings.logs.uri}"
@@ -131,14 +130,15 @@ def freeze(
     profile = _profile(frame, columns)
     texts = freeze_texts(frame, profile, settings)
     profile = hide_texts(profile, texts)
-    window_rows = _window_rows(frame, settings)
-    texts = freeze_embeddings(workspace.project, frame, texts, settings, window_rows=window_rows)
     frame = with_views(frame, texts, own=True)
+    alike = drawn_alike(frame, len(frame), seed=settings.drift.seed)
+    window_rows = _window_rows(alike, settings)
+    texts = freeze_embeddings(workspace.project, alike, texts, settings, window_rows=window_rows)
     healthy = _healthy_windows(workspace, model, frame, columns)
     history = (with_views(window, texts, own=False) for window in healthy)
-    domain = freeze_domain(frame, profile, settings, texts, window_rows=window_rows)
+    domain = freeze_domain(alike, profile, settings, texts, window_rows=window_rows)
     shared = domain is not None or any(text.embedding for text in texts.values())
-    calibration = calibrate_reference(frame, profile, settings, history=history, texts=texts, shared=shared)
+    calibration = calibrate_reference(alike, profile, settings, history=history, texts=texts, shared=shared)
     views = [view for text in texts.values() for view in text.views if view in frame.columns and view not in columns]
     baseline = freeze_baseline(
         workspace.project.baselines,
@@ -162,7 +162,7 @@ def freeze(
         texts=texts,
     )
     workspace.ledger.models.register_baseline(model, version, baseline.digest, now)
-    _propose(workspace, model, settings, baseline, window_rows)
+    _propose(workspace, model, settings, baseline, _window_rows(frame, settings))
     return baseline
 
 
@@ -186,7 +186,7 @@ def _healthy_windows(
         with pull_window(window, settings, root=workspace.project.root, erased=workspace.erased(model)) as pulled:
             names = [name for name in columns if name in pulled.features]
             if pulled.report.rows and names:
-                yield pulled.sample(settings.drift.sample_rows, seed=settings.drift.seed, columns=names)
+                yield answered_alike(pulled, names, settings.drift.sample_rows, seed=settings.drift.seed)
 
 
 def _window_rows(frame: pd.DataFrame, settings: ModelSettings) -> int:
@@ -206,8 +206,9 @@ def _profile(frame: pd.DataFrame, columns: list[str]) -> Profile:
 def _performance(frame: pd.DataFrame, settings: ModelSettings) -> RealisedPerformance | None:
     if "label" not in frame.columns or settings.generates:
         return None
-    labelled = frame[frame["label"].notna()]
-    coverage = len(labelled) / len(frame)
+    is_labelled = frame["label"].notna()
+    labelled, weight = frame[is_labelled], frame.get("sample_weight")
+    coverage = is_labelled.mean() if weight is None else weight[is_labelled].sum() / weight.sum()
     if len(labelled) > LABELLED_ROWS_MAX:
         labelled = labelled.sample(LABELLED_ROWS_MAX, random_state=settings.drift.seed)
     measured = measure_performance(
@@ -217,7 +218,7 @@ def _performance(frame: pd.DataFrame, settings: ModelSettings) -> RealisedPerfor
         predictions=labelled.get("prediction"),
         scores=labelled.get("score"),
         weights=labelled.get("sample_weight"),
-        coverage_share=coverage,
+        coverage_share=float(coverage),
         positive_label=settings.performance.positive_label,
         min_labels=settings.performance.min_labels,
         seed=settings.drift.seed,

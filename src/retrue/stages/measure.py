@@ -16,7 +16,7 @@ from retrue.adapters.profile_ibis import profile_window
 from retrue.adapters.suite_gx import LoadedSuite, load_suite
 from retrue.adapters.system_ibis import measure_system
 from retrue.adapters.validation_gx import validate
-from retrue.baselines import baseline_versions, read_baseline, read_reference
+from retrue.baselines import baseline_versions, read_baseline, read_reference, reference_columns
 from retrue.config import ModelSettings, Project, nearest
 from retrue.errors import BaselineError, ConfigError
 from retrue.findings import LABELS_WAITING
@@ -45,6 +45,7 @@ from retrue.sources.listing import source_folder
 from retrue.sources.pulled import PulledWindow
 from retrue.sources.remote import is_remote
 from retrue.sources.resource_samples import measure_resources
+from retrue.stages.alike import WEIGHT, answered_alike, drawn_alike
 from retrue.stages.calibrate import as_kinds, rows_with_value
 from retrue.stages.domain import domain_unfrozen, measure_domain
 from retrue.stages.estimate import estimate_frame, estimated_columns
@@ -293,11 +294,11 @@ def _drift(opened: OpenWindow, baseline: Baseline) -> tuple[DriftResult, str]:
     settings = opened.settings.drift
     kinds = drift_kinds(baseline.profile, opened.settings, baseline.texts)
     kinds = {name: kind for name, kind in kinds.items() if _left(name, baseline)}
-    present = [name for name in (*kinds, *baseline.texts, *STATUS_COLUMNS) if name in opened.pulled.columns]
-    current = opened.pulled.sample(settings.sample_rows, seed=settings.seed, columns=present)
+    wanted = (*kinds, *baseline.texts)
+    current = answered_alike(opened.pulled, wanted, settings.sample_rows, seed=settings.seed)
     current = with_views(current, baseline.texts, own=False)
     reference = as_kinds(_reference(opened, baseline, list(kinds)), kinds)
-    current = _pooled(as_kinds(_answered(current), kinds), reference, baseline)
+    current = _pooled(as_kinds(current, kinds), reference, baseline)
     counts = rows_with_value(current, kinds), rows_with_value(reference, kinds)
     rows = {name: (counts[0][name], counts[1][name]) for name in kinds if name in counts[0] and name in counts[1]}
     thresholds = window_thresholds(baseline, opened.settings, rows)
@@ -334,49 +335,44 @@ def _all_columns(
     nulls = [null for null in (baseline.domain, *(each.embedding for each in texts.values())) if null is not None]
     if not nulls:
         return None, (), (domain_unfrozen(baseline),) if settings.drift.multivariate else ()
-    wanted = [name for name in (*baseline.profile.columns, "time", "sample_weight") if name in pulled.columns]
-    rows = max(null.rows for null in nulls)
-    current = pulled.sample(rows, seed=settings.drift.seed, columns=wanted).sort_values("time", kind="stable")
-    current = with_views(current, texts, own=False)
+    rows, seed = max(null.rows for null in nulls), settings.drift.seed
+    current = answered_alike(pulled, (*baseline.profile.columns, "time"), rows, seed=seed)
+    current = with_views(current.sort_values("time", kind="stable"), texts, own=False)
     reference = read_reference(opened.project.baselines, baseline.model, baseline.version)
+    reference = drawn_alike(reference, len(reference), seed=seed)
     embeddings, missing = measure_embeddings(opened.project, reference, current, texts, settings)
     if not settings.drift.multivariate:
         return None, embeddings, missing
     retyped = [name for name, _, _ in schema.retyped] if schema else []
-    weighted = pulled.weighted and len(current) == pulled.report.rows  # a smaller sample was drawn by weight
-    domain = measure_domain(reference, current, baseline, settings, retyped=retyped, weighted=weighted)
+    domain = measure_domain(reference, current, baseline, settings, retyped=retyped)
     if isinstance(domain, Unmeasured):
         return None, embeddings, (*missing, domain)
     return domain, embeddings, missing
 
 
-def _answered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without predictions of failed inferences: a default answer is none of the model's."""
-    failed = failed_rows(frame)
-    said = [name for name in PREDICTION_COLUMNS if name in frame.columns]
-    return frame.assign(**{name: frame[name].where(~failed) for name in said}) if failed.any() else frame
-
-
 def _reference(opened: OpenWindow, baseline: Baseline, columns: list[str]) -> pd.DataFrame:
-    frame = read_reference(opened.project.baselines, baseline.model, baseline.version, columns=columns)
-    rows = opened.settings.drift.sample_rows
-    return frame.sample(rows, random_state=opened.settings.drift.seed) if len(frame) > rows else frame
+    folder, settings = opened.project.baselines, opened.settings.drift
+    weights = {WEIGHT} & set(reference_columns(folder, baseline.model, baseline.version))
+    frame = read_reference(folder, baseline.model, baseline.version, columns=[*columns, *weights])
+    return drawn_alike(frame, settings.sample_rows, seed=settings.seed)
 
 
 def _performance(opened: OpenWindow) -> RealisedPerformance | Unmeasured:
     settings, pulled = opened.settings, opened.pulled
-    coverage = pulled.report.labelled_rows / pulled.report.rows
+    coverage = pulled.label_coverage()
     if coverage < settings.performance.min_coverage:
         return Unmeasured(part=LABELS_WAITING, reason=f"{coverage:.0%} of labels have arrived")
-    wanted = [name for name in (*PREDICTION_COLUMNS, "label", "sample_weight") if name in pulled.columns]
-    rows = pulled.sample(LABELLED_ROWS_MAX, seed=settings.drift.seed, columns=wanted, labelled=True)
+    wanted = (*PREDICTION_COLUMNS, *STATUS_COLUMNS, "label", WEIGHT)
+    names = [name for name in wanted if name in pulled.columns]
+    rows = pulled.sample(LABELLED_ROWS_MAX, seed=settings.drift.seed, columns=names, labelled=True)
+    rows = rows[~failed_rows(rows)]
     return measure_performance(
         settings.task,
         settings.metric,
         labels=rows["label"],
         predictions=rows.get("prediction"),
         scores=rows.get("score"),
-        weights=rows["sample_weight"] if len(rows) == pulled.report.labelled_rows else None,
+        weights=rows[WEIGHT],
         coverage_share=coverage,
         positive_label=settings.performance.positive_label,
         min_labels=settings.performance.min_labels,
@@ -390,6 +386,4 @@ def _estimate(opened: OpenWindow, baseline: Baseline) -> EstimatedPerformance | 
     names = [name for name in wanted if name in pulled.columns]
     frame = pulled.sample(ESTIMATED_ROWS_MAX, seed=settings.drift.seed, columns=names)
     frame = frame[~failed_rows(frame)]
-    drawn = pulled.report.rows > ESTIMATED_ROWS_MAX  # by weight: its rows count the same
-    weights = None if drawn else frame.get("sample_weight")
-    return estimate_frame(opened.project, settings, baseline, frame, weights=weights)
+    return estimate_frame(opened.project, settings, baseline, frame, weights=frame.get(WEIGHT))

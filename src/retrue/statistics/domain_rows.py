@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,23 +29,20 @@ class Rows:
 
     Attributes:
         columns: Each shape (rows,): floats with NaN for null, or objects with None for null, which are categories.
-        weights: Shape (rows,), each > 0; None where all rows count the same.
     """
 
     columns: Mapping[str, np.ndarray[Any, Any]]
-    weights: Floats | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def take(self, places: Whole | Sequence[int]) -> Rows:
         """Return the rows at these places."""
-        weights = None if self.weights is None else self.weights[places]
-        return Rows(columns={name: values[places] for name, values in self.columns.items()}, weights=weights)
+        return Rows(columns={name: values[places] for name, values in self.columns.items()})
 
     def only(self, names: Sequence[str]) -> Rows:
         """Return the rows with these columns, in this order."""
-        return replace(self, columns={name: self.columns[name] for name in names})
+        return Rows(columns={name: self.columns[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,7 +57,7 @@ class Coded:
         origin: Shape (features,), the column of each.
         is_number: Shape (features,), whether it is a column of numbers itself.
         is_current: Shape (rows,).
-        weights: Shape (rows,); each side sums to 1.
+        weights: Shape (rows,); equal within a side, and each side sums to 1.
         folds: Shape (rows,), in 0 to ``FOLDS`` - 1.
     """
 
@@ -76,17 +73,10 @@ class Coded:
 
 
 def bounded(rows: Rows, limit: int, generator: np.random.Generator) -> Rows:
-    """Return at most ``limit`` rows in their order, a row of weight 2 twice as likely as one of weight 1.
-
-    Rows that were drawn by weight count the same from then on.
-
-    Source: Efraimidis & Spirakis (2006), Inf. Process. Lett. 97(5).
-    """
+    """Return at most ``limit`` rows in their order, each as likely as any other."""
     if len(rows) <= limit:
         return rows
-    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-    keys = generator.exponential(size=len(rows)) / weights
-    return replace(rows.take(np.sort(np.argpartition(keys, limit)[:limit])), weights=None)
+    return rows.take(np.sort(generator.choice(len(rows), limit, replace=False)))
 
 
 def code(reference: Rows, current: Rows) -> Coded:
@@ -115,7 +105,7 @@ def code(reference: Rows, current: Rows) -> Coded:
         origin=np.array([place for place, _, _ in features], dtype=np.int64),
         is_number=np.array([number for _, number, _ in features], dtype=bool),
         is_current=np.arange(rows) >= sides[0],
-        weights=np.concatenate([_shares(reference), _shares(current)]),
+        weights=np.concatenate([np.full(size, 1 / size) for size in sides]),
         folds=np.concatenate([fold_numbers(size) for size in sides]),
     )
 
@@ -131,12 +121,6 @@ def fold_numbers(rows: int) -> Whole:
     blocks = FOLDS * BLOCKS_PER_FOLD
     folds: Whole = (np.arange(rows) * blocks // max(rows, 1)) % FOLDS
     return folds
-
-
-def _shares(rows: Rows) -> Floats:
-    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-    shares: Floats = weights / weights.sum()
-    return shares
 
 
 def _scores(values: Floats) -> Floats:
