@@ -212,8 +212,8 @@ def test_a_baseline_of_before_there_was_a_reliance_reads_as_it_did(tmp_path: Pat
 CALIBRATION = DriftCalibration(
     columns={
         "distance": ColumnCalibration(
-            method="wasserstein", numeric=True, rows=3, reference_rows=3, location=0.1, scale=0.02, row_location=0.1,
-            row_scale=0.02, row_exponent=0.5, floor=0.05, threshold=0.1, detectable=None, quantiles=((0.5, 0.05),),
+            method="wasserstein", numeric=True, rows=3, reference_rows=3, location=0.1, scale=0.02,
+            floor=0.05, threshold=0.1, detectable=None, quantiles=((0.5, 0.05),),
         )
     },
     window_seconds=604800.0, alpha=7 / 90, tail=((0.5, 0.0), (0.1, 1.0)), replays=500, stretches=13, blocks="rows one by one",

@@ -34,8 +34,8 @@ def test_a_column_that_was_never_measurable_gets_no_threshold() -> None:
 
 
 COLUMN = ColumnCalibration(
-    method="wasserstein", numeric=True, rows=1000, reference_rows=1000, location=0.10, scale=0.02, row_location=0.10,
-    row_scale=0.02, row_exponent=0.5, floor=0.05, threshold=0.16, detectable=0.2, quantiles=(),
+    method="wasserstein", numeric=True, rows=1000, reference_rows=1000, location=0.10, scale=0.02,
+    floor=0.05, threshold=0.16, detectable=0.2, quantiles=(),
 )  # fmt: skip
 FOUND = DriftCalibration(
     columns={"temp": COLUMN}, window_seconds=86400.0, alpha=1 / 90, tail=((0.5, 0.0), (0.1, 2.0), (1 / 90, 3.0)),

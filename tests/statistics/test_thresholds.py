@@ -7,8 +7,8 @@ from retrue.results import ColumnCalibration, DriftCalibration
 from retrue.statistics.thresholds import CHANCE_MIN, chance_of, detectable_at, limit_of, threshold_at
 
 COLUMN = ColumnCalibration(
-    method="wasserstein", numeric=True, rows=1000, reference_rows=10_000, location=0.10, scale=0.02, row_location=0.04,
-    row_scale=0.01, row_exponent=0.5, floor=0.05, threshold=0.16, detectable=0.2, quantiles=((0.5, 0.05),),
+    method="wasserstein", numeric=True, rows=1000, reference_rows=10_000, location=0.10, scale=0.02,
+    floor=0.05, threshold=0.16, detectable=0.2, quantiles=((0.5, 0.05),),
 )  # fmt: skip
 FOUND = DriftCalibration(
     columns={"a": COLUMN}, window_seconds=86400.0, alpha=0.05, tail=((0.5, -1.0), (0.1, 0.5), (0.05, 3.0), (0.01, 5.0)),
@@ -27,11 +27,9 @@ def test_fewer_rows_widen_it_by_the_root_of_the_spread() -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_more_rows_shrink_only_what_rows_alone_would_make() -> None:
-    many = threshold_at(COLUMN, 3.0, 10**9, 10**9)
-    assert many == pytest.approx(math.sqrt(0.10**2 - 0.04**2) + 3 * math.sqrt(0.02**2 - 0.01**2), rel=1e-3)
-    independent = replace(COLUMN, row_location=0.10, row_scale=0.02)
-    assert threshold_at(independent, 3.0, 10**9, 10**9) == COLUMN.floor
+def test_more_rows_do_not_narrow_it() -> None:
+    """They may be the neighbours of rows that are there already, and say the same."""
+    assert threshold_at(COLUMN, 3.0, 10**9, 10**9) == pytest.approx(0.16)
 
 
 def test_a_side_without_rows_never_drifts() -> None:

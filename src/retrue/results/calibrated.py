@@ -16,8 +16,7 @@ class ColumnCalibration:
     """One column without drift, at the calibrated size of a window.
 
     ``rows`` and ``reference_rows`` are those with a value. ``location`` is the distance that one
-    window in ten exceeds, ``scale`` by how much it does on average, of which ``row_location`` and ``row_scale`` would be there if rows were independent: that part shrinks with
-    ``(1/rows + 1/reference_rows) ** row_exponent``, the rest does not. ``floor`` and ``threshold`` are scores: nothing under
+    window in ten exceeds, ``scale`` by how much it does on average. ``floor`` and ``threshold`` are scores: nothing under
     the floor matters, however certain. ``detectable`` is the smallest change seen in four windows of five: a shift in standard
     deviations of the reference, or for categories (``numeric`` false) a share of rows that change theirs; None where even 8 sd
     or all rows would not be. ``quantiles`` are (share, score) of the replays.
@@ -29,9 +28,6 @@ class ColumnCalibration:
     reference_rows: int
     location: float
     scale: float
-    row_location: float
-    row_scale: float
-    row_exponent: float
     floor: float
     threshold: float
     detectable: float | None

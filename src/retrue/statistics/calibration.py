@@ -6,7 +6,8 @@
 3. Per window the largest standardised distance of all columns; the limit is its (1 - alpha) quantile: the chance that at least one
    column of a window without drift exceeds it is alpha.
 4. A window held out of N rows was compared with N - n of them, production compares with m: location and scale are carried over.
-   How fast distances shrink with rows is measured, on rows drawn one by one at two sizes.
+   How fast distances shrink with rows is measured, on rows drawn one by one at two sizes. Windows of more rows than the baseline
+   has in their length are given the same: how much the rows that it lacks resemble each other it cannot tell.
 """
 
 from __future__ import annotations
@@ -179,25 +180,19 @@ def _carried(
     """Carry location and scale from the replays to windows and references of the sizes that are judged.
 
     First to a window's own length, of which a replay may hold a half only, and to a reference from which it was not taken: all of a
-    distance shrinks. Then to the rows wanted in that length: only what independent rows would make changes.
+    distance shrinks. Of the rows wanted in that length fewer make it grow, and more do not make it shrink.
     """
-    alone, total = replayed.alone[name], replayed.total[name]
+    total = replayed.total[name]
     share = total / len(replayed.coded[name].codes)
     rows, reference_rows = (max(1, round(size * share)) for size in sizes)
+    rows = min(rows, max(1, round(replayed.natural[name])))
     replay = spread(replayed.drawn[name], total - replayed.drawn[name])
-    natural, final = spread(replayed.natural[name], total), spread(rows, reference_rows)
-    by_rows = [float(each[0]) for each in column_tails(alone.distances[:, None])]
-
-    def moved(at: float, part: float) -> float:
-        here = at * (natural / replay) ** alone.exponent
-        then, now = (part * alone.carried(each) for each in (natural, final))
-        return math.sqrt(max(here**2 - then**2 + now**2, now**2))
-
+    natural = spread(replayed.natural[name], total)
+    carried = (natural / replay) ** replayed.alone[name].exponent
+    carried *= math.sqrt(max(spread(rows, reference_rows) / natural, 1.0))
     return ColumnCalibration(
-        method=method, numeric=True, rows=rows, reference_rows=reference_rows,
-        location=moved(at_replay[0], by_rows[0]), scale=moved(at_replay[1], by_rows[1]),
-        row_location=by_rows[0] * alone.carried(final), row_scale=by_rows[1] * alone.carried(final),
-        row_exponent=alone.exponent, floor=0.0, threshold=0.0, detectable=None, quantiles=(),
+        method=method, numeric=True, rows=rows, reference_rows=reference_rows, location=at_replay[0] * carried,
+        scale=at_replay[1] * carried, floor=0.0, threshold=0.0, detectable=None, quantiles=(),
     )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 With ``c = 1/n + 1/m`` of n rows in the window and m in the reference, a distance without drift has about
 ``location(c) = location · sqrt(c / c₀)`` where the window is *smaller* than the calibrated one (c > c₀): the threshold gets wider.
-Where it is *larger*, only what rows alone would make shrinks:
-``location(c)² = location² − row_location² · (1 − (c / c₀)^(2 · row_exponent))``, since what days have in common is not averaged
-away by more rows of the same days. The same for the scale. The threshold is ``location + limit · scale``, at least the floor.
+Where it is *larger* nothing shrinks: what days have in common is not averaged away by more rows of the same days, and how much the
+rows between those of the baseline resemble them a baseline that was thinned cannot tell. The same for the scale. The threshold is
+``location + limit · scale``, at least the floor.
 """
 
 from __future__ import annotations
@@ -30,12 +30,8 @@ def spread(rows: float, reference_rows: float) -> float:
 
 def null_at(column: ColumnCalibration, rows: int, reference_rows: int) -> tuple[float, float]:
     """Return (location, scale) of a column's distance without drift at these numbers of rows with a value."""
-    ratio = spread(rows, reference_rows) / spread(column.rows, column.reference_rows)
-    if ratio >= 1:
-        return column.location * math.sqrt(ratio), column.scale * math.sqrt(ratio)
-    gone = 1 - ratio ** (2 * column.row_exponent)
-    location = math.sqrt(max(column.location**2 - gone * column.row_location**2, 0))
-    return location, math.sqrt(max(column.scale**2 - gone * column.row_scale**2, 0))
+    wider = math.sqrt(max(spread(rows, reference_rows) / spread(column.rows, column.reference_rows), 1.0))
+    return column.location * wider, column.scale * wider
 
 
 def threshold_at(column: ColumnCalibration, limit: float, rows: int, reference_rows: int) -> float:
