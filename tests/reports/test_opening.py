@@ -119,8 +119,17 @@ def test_a_healthy_window_says_what_it_rests_on(sample: ModuleType) -> None:
     told = opening_sentences(sample.verdict(), sample.MEASUREMENTS, [week(sample, 1, sample.FINDINGS[0])])
     assert told == (
         "Nothing is wrong: roc_auc is 0.588 (0.569 to 0.607), 1 of 3 columns drifted and 0.31% of inferences failed.",
-        "The window before was breached; what was wrong there is over.",
+        "The window before was breached; nothing of that is found in this one.",
         "There is nothing to do.",
+    )
+
+
+def test_what_a_healthy_window_could_not_measure_is_not_called_over(sample: ModuleType) -> None:
+    waiting = replace(sample.FINDINGS[0], check="labels.coverage", scope="", severity=Severity.INFO)
+    lost = replace(sample.FINDINGS[0], check="performance.drop", scope="")
+    told = opening_sentences(sample.verdict(waiting), sample.MEASUREMENTS, [week(sample, 1, lost)])
+    assert told[-1] == (
+        "The window before was breached; whether that is over cannot be told, since this one could not measure performance.drop."
     )
 
 

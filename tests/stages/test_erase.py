@@ -94,9 +94,11 @@ def test_reference_rows_of_the_person_go_and_the_baseline_stays_sound(shop: Shop
     frame = labelled_frame(REFERENCE, 5)
     with shop.open() as workspace:
         freeze(workspace, shop.model, "2", frame, FEATURES, source="another span")
-    hers = str(frame["inference_id"].iloc[3])
-    shop.log([{**records(day(2), 200)[5], "inference_id": hers, "caller_id": ANN}], name="of-the-reference")
-    assert forget(shop).removed["reference_rows"] == 2  # versions 1 and 2
+    hers, other = (str(frame["inference_id"].iloc[place]) for place in (3, 4))
+    answered = records(day(2), 200)
+    said = [{**row, "inference_id": each, "caller_id": ANN} for row, each in zip(answered, (hers, other), strict=False)]
+    shop.log(said, name="of-the-reference")
+    assert forget(shop).removed["reference_rows"] == 4  # two of each version
     with shop.open() as workspace:
         from retrue.baselines import read_baseline, read_reference
 

@@ -19,6 +19,7 @@ from retrue.results import (
     Part,
     Verdict,
 )
+from retrue.standing import covers, unmeasured
 
 LEADS = ("performance", "failure", "system", "served", "schema", "quality", "expectation", "drift")
 """Families of findings, of equal gravity the first is told first: what is lost, then what is broken, then what moved."""
@@ -69,7 +70,12 @@ def _healthy(verdict: Verdict, measurements: Measurements, before: Sequence[Hist
     if told:
         yield f"{'One finding is' if told == 1 else f'{told} findings are'} for information only."
     if before and before[-1].outcome is Outcome.BREACHED and before[-1].window.end == verdict.window.start:
-        yield "The window before was breached; what was wrong there is over."
+        gaps = unmeasured(verdict)
+        unseen = sorted(" of ".join(filter(None, each)) for each in before[-1].breaches if covers(gaps, *each))
+        if unseen:
+            yield f"The window before was breached; whether that is over cannot be told, since this one could not measure {_listed(unseen)}."
+            return
+        yield "The window before was breached; nothing of that is found in this one."
     yield "There is nothing to do."
 
 

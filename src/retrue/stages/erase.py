@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from retrue.baseline_changes import without_rows
-from retrue.baselines import baseline_versions
+from retrue.baselines import baseline_versions, reference_table
 from retrue.config import LabelSettings, LogSettings, ModelSettings
 from retrue.errors import BaselineError, DeliveryError, ModelError, RetrueError
 from retrue.logger.fields import Fields
@@ -151,11 +151,12 @@ def _take_from_baselines(workspace: Workspace, model: str, people: Tombstones, l
     finish_changes(workspace, model)
     for version in baseline_versions(folder, model):
         try:
+            rows = reference_table(folder, model, version).num_rows
             changed = without_rows(folder, model, version, people.covers)
             if changed is None:
                 continue
             put_in_place(workspace, changed)
-            yield 1
+            yield rows - reference_table(folder, model, version).num_rows
             copy_to_mlflow(workspace, model, version)
         except (BaselineError, DeliveryError) as error:
             left.append(f"the baseline of {model} version {version}: {error}")
