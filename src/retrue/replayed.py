@@ -66,7 +66,7 @@ class PolicyRun:
     def healthy_windows(self) -> tuple[Window, ...]:
         """Windows that lie wholly in a span marked healthy."""
         windows = (each.verdict.window for each in self.windows)
-        return tuple(each for each in windows if any(start <= each.start and each.end <= end for start, end in self.healthy))  # fmt: skip
+        return tuple(each for each in windows if any(lies_in(each, span) for span in self.healthy))
 
     @property
     def false_alarms(self) -> int:
@@ -89,6 +89,11 @@ class PolicyRun:
         for each in self.windows:
             found.setdefault(each.how, []).append(each.verdict.window)
         return found
+
+
+def lies_in(window: Window, span: Span) -> bool:
+    """Tell whether a window lies wholly in a span."""
+    return span[0] <= window.start and window.end <= span[1]
 
 
 def run_policy(

@@ -181,6 +181,22 @@ def test_nothing_to_replay_is_said(shop: Shop, judged: Shop) -> None:
         replay(workspace, MODEL, policy(judged, **CONFIRMED), start=day(0), end=day(0) + DAY / 2)
 
 
+def test_a_healthy_span_without_a_window_is_refused_and_named(judged: Shop) -> None:
+    year_before = (WELL[0].replace(year=2024), WELL[1].replace(year=2024))
+    with (
+        judged.open() as workspace,
+        pytest.raises(ReplayError, match="from 2024-03-10 to 2024-03-22 holds no whole window"),
+    ):
+        replay(workspace, MODEL, policy(judged, **CONFIRMED), healthy=[WELL, year_before])
+    command = ("replay", MODEL, "--policy", policy(judged, **CONFIRMED), "-C", judged.root)
+    assert run(*command, "--healthy", "2024-03-10..2024-03-22").exit_code == 2
+
+
+def test_any_alarm_counts_where_the_settings_mark_no_window_that_was_replayed(judged: Shop) -> None:
+    compared = compare(judged, healthy=False, alarms={"healthy": ["2024-03-10..2024-03-22"]})
+    assert (compared.other.alarms, compared.other.healthy_windows, compared.outcome) == (2, (), "breached")
+
+
 def test_the_command_shows_both_policies_and_exits_by_false_alarms(judged: Shop) -> None:
     span = f"{WELL[0]:%Y-%m-%d}..{WELL[1]:%Y-%m-%d}"
     command = ("replay", MODEL, "--policy", policy(judged, **CONFIRMED), "-C", judged.root)

@@ -53,7 +53,8 @@ def replay(
 ) -> None:
     """Show which alarms another policy would have raised over past windows, beside the present one. It writes nothing.
 
-    Exit 0: no false alarm in spans marked healthy, or no alarm at all where none is marked; 1: some; 2: cannot run.
+    Exit 0: no false alarm in spans marked healthy, or no alarm at all where no window is marked; 1: some; 2: cannot run, as
+    where a --healthy span holds no window.
     """
     from retrue.stages.replay import replay as replay_policy
     from retrue.workspace import open_workspace

@@ -19,7 +19,7 @@ from retrue.failures.stories import MeasuredFailures, measured_failures
 from retrue.judge import judge, unreadable_reasons
 from retrue.ledger import Known, Revision
 from retrue.recorded import measurements_of
-from retrue.replayed import PolicyRun, Rejudged, Span, run_policy
+from retrue.replayed import PolicyRun, Rejudged, Span, lies_in, run_policy
 from retrue.results import Baseline, DriftResult, Measurements, Verdict
 from retrue.stages.measure import check_columns, find_baseline, measure, open_window
 from retrue.standing import FailureStanding
@@ -48,8 +48,9 @@ class Comparison:
 
     @property
     def outcome(self) -> str:
-        """Whether the other policy would have raised false alarms; any alarm counts where no span is marked healthy."""
-        return "breached" if (self.other.false_alarms if self.other.healthy else self.other.alarms) else "healthy"
+        """Whether the other policy would have raised false alarms; any alarm counts where no window is marked healthy."""
+        counted = self.other.false_alarms if self.other.healthy_windows else self.other.alarms
+        return "breached" if counted else "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def replay(
 
     Raises:
         ConfigError: The policy is refused.
-        ReplayError: No window lies in the span, or none was ever judged and the span is not given.
+        ReplayError: No window lies in the span or in one of ``healthy``, or none was ever judged and the span is not given.
         RetrueError: The set-up is broken, as when a window is judged.
     """
     present = _policy(PRESENT, workspace.project, model)
@@ -112,6 +113,7 @@ def replay(
         run_policy(each.name, windows, each.settings, healthy=tuple(dict.fromkeys(spans)))
         for each, windows in zip((present, other), both, strict=True)
     ]
+    _refuse_empty(healthy, [each.verdict.window for each in runs[1].windows])
     return Comparison(
         model=model, start=span[0], end=span[1], present=runs[0], other=runs[1], skipped=tuple(sorted(skipped.items()))
     )
@@ -134,6 +136,16 @@ def _span(workspace: Workspace, model: str, start: datetime | None, end: datetim
     first = as_utc(start) if start else judged[0].start
     last = as_utc(end) if end else judged[-1].end
     return first, last
+
+
+def _refuse_empty(spans: Sequence[Span], windows: Sequence[Window]) -> None:
+    """Refuse spans without a window: a mistyped year would have no false alarm, whatever the policy."""
+    for start, end in spans:
+        if not any(lies_in(each, (start, end)) for each in windows):
+            raise ReplayError(
+                f"the span marked healthy from {start:%Y-%m-%d} to {end:%Y-%m-%d} holds no whole window of "
+                f"{windows[0].model}: those from {windows[0].start:%Y-%m-%d} to {windows[-1].end:%Y-%m-%d} were replayed"
+            )
 
 
 def _judged(
