@@ -250,12 +250,28 @@ def test_what_compares_predictions_is_refused_for_a_generation_model(tmp_path: P
     assert reason in str(refusal(tmp_path, f"{GENERATION}    {block}\n"))
 
 
-def test_rules_of_alarms_fall_back_from_kind_to_built_in_to_general(tmp_path: Path) -> None:
+def test_rules_of_alarms_fall_back_from_kind_to_general_to_built_in(tmp_path: Path) -> None:
     rules = "    alarms: {open: {after: 2, of: 3}, resolve: {after: 3}, kinds: {schema: {open: {after: 1}}}}\n"
     alarms = load(tmp_path, GOOD + rules).model("flight-delay").alarms
     assert [alarms.opening(kind).last for kind in ("schema", "drift", "system")] == [1, 3, 3]
-    assert [alarms.resolving(kind).after for kind in ("schema", "drift", "system")] == [3, 2, 3]
+    assert [alarms.resolving(kind).after for kind in ("schema", "drift", "system")] == [3, 3, 3]
     assert alarms.reach == 3
+
+
+@pytest.mark.parametrize(
+    ("rules", "resolving"),
+    [
+        ("{}", {"drift": 2, "system": 1}),
+        ("{resolve: {after: 1}}", {"drift": 1, "system": 1}),
+        ("{kinds: {drift: {open: {after: 2}}}}", {"drift": 2, "system": 1}),
+        ("{resolve: {after: 3}, kinds: {drift: {resolve: {after: 4}}}}", {"drift": 4, "system": 3}),
+    ],
+)
+def test_the_built_in_rule_of_drift_holds_until_one_is_written(
+    tmp_path: Path, rules: str, resolving: dict[str, int]
+) -> None:
+    alarms = load(tmp_path, f"{GOOD}    alarms: {rules}\n").model("flight-delay").alarms
+    assert {kind: alarms.resolving(kind).after for kind in resolving} == resolving
 
 
 @pytest.mark.parametrize(

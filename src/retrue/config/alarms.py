@@ -49,32 +49,35 @@ class KindRule(Settings):
 BUILT_IN: Mapping[str, KindRule] = {"drift": KindRule(resolve=ResolveRule(after=2))}
 """A score that hovers around its threshold would be resolved and opened again with every window."""
 
+_ANY_OTHER = ""  # no kind that has rules of its own
+
 
 class AlarmSettings(Settings):
     """When findings open and resolve incidents, and which spans are known to have been healthy.
 
-    ``kinds`` overrides single kinds of finding. Failure groups are none of them: they have a life of their own.
+    ``kinds`` overrides single kinds of finding. Failure groups are none of them: they have a life of their own. What is None
+    has not been set: a kind's built-in rule holds, and else the first window opens or resolves.
     """
 
-    open: OpenRule = OpenRule()
-    resolve: ResolveRule = ResolveRule()
+    open: OpenRule | None = None
+    resolve: ResolveRule | None = None
     kinds: Mapping[Kind, KindRule] = {}
     healthy: tuple[Span, ...] = ()
 
     def opening(self, kind: str) -> OpenRule:
         """Return the rule by which findings of a kind open an incident."""
-        rules = (self._of(kind).open, BUILT_IN.get(kind, KindRule()).open)
-        return next((each for each in rules if each is not None), self.open)
+        rules = (self._of(kind).open, self.open, BUILT_IN.get(kind, KindRule()).open)
+        return next((each for each in rules if each is not None), OpenRule())
 
     def resolving(self, kind: str) -> ResolveRule:
         """Return the rule by which an incident of a kind is over."""
-        rules = (self._of(kind).resolve, BUILT_IN.get(kind, KindRule()).resolve)
-        return next((each for each in rules if each is not None), self.resolve)
+        rules = (self._of(kind).resolve, self.resolve, BUILT_IN.get(kind, KindRule()).resolve)
+        return next((each for each in rules if each is not None), ResolveRule())
 
     @property
     def reach(self) -> int:
         """The most windows that any rule looks at before it opens an incident."""
-        return max(self.open.last, *(self.opening(kind).last for kind in {*self.kinds, *BUILT_IN}))
+        return max(self.opening(kind).last for kind in (_ANY_OTHER, *self.kinds, *BUILT_IN))
 
     def _of(self, kind: str) -> KindRule:
         return next((rule for name, rule in self.kinds.items() if name == kind), KindRule())
