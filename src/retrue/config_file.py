@@ -58,7 +58,9 @@ def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, 
     """Read other settings of a model, to be replayed: a whole retrue.yaml, or the keys of its block that differ.
 
     Args:
-        file: Where they are. A file without ``models`` has keys of the model's block, which take the place of its own.
+        file: Where they are. A file without ``models`` has keys of the model's block: what it does not say stays, at every
+            depth. A list or a single value takes the place of the one that is there, null that of a single value as in
+            retrue.yaml; null for a mapping removes it, so that its defaults hold.
         folder: The project's root.
         model: The model's name.
         environment: As for ``load_project``.
@@ -88,10 +90,27 @@ def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, 
 
 
 def _changed(file: Path, model: str, block: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the project's own document with some keys of a model's block replaced."""
+    """Return the project's own document with what a block changes in that of a model."""
     document, lines = _read(file)
     own = _fill(document, environment, lines, file, ())
-    return {**own, "models": {model: {**own["models"][model], **block}}}
+    return {**own, "models": {model: _merged(own["models"][model], block)}}
+
+
+def _merged(own: Any, change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with the keys of another put over its own, mapping by mapping.
+
+    >>> _merged({"system": {"max_error_share": 0.01, "latency_p95_ms": 35}}, {"system": {"max_error_share": 0.02}})
+    {'system': {'max_error_share': 0.02, 'latency_p95_ms': 35}}
+    """
+    kept = dict(own) if isinstance(own, dict) else {}
+    for key, value in change.items():
+        if isinstance(value, dict):
+            kept[key] = _merged(kept.get(key), value)
+        elif value is None and isinstance(kept.get(key), dict):
+            del kept[key]
+        else:
+            kept[key] = value
+    return kept
 
 
 Key = tuple[str, ...]
