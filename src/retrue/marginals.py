@@ -66,6 +66,16 @@ def profile_of_marginals(profile: Profile, table: pa.Table, columns: Collection[
     return replace(profile, columns=changed)
 
 
+def profile_before_marginals(profile: Profile) -> Profile:
+    """Return a profile of marginals with the bounds that it had with its rows: no category of theirs was unseen.
+
+    What single rows had put into it stays away; no finding reads it.
+    """
+    return replace(
+        profile, columns={name: replace(column, unseen_share=None) for name, column in profile.columns.items()}
+    )
+
+
 def known_categories(column: ColumnProfile | None, reference: Collection[object]) -> frozenset[str]:
     """Return the categories that a marginal column tells apart; its profile has them, where they were not too many; a view of a text has no profile."""
     return frozenset((column and column.categories) or map(str, reference)) | {POOLED}

@@ -106,3 +106,11 @@ def test_a_baseline_is_known_by_its_latest_digest(ledger: Ledger) -> None:
         ledger.models.register_baseline("m", "1", digest, NOW)
     ledger.models.register_baseline("m", "2", "other", NOW + timedelta(days=1))
     assert ledger.models.baseline_digest("m", "1") == "new"
+
+
+def test_a_baseline_has_had_its_digest_since_it_was_first_registered(ledger: Ledger) -> None:
+    for days, digest in enumerate(("frozen", "without a person", "frozen")):
+        ledger.models.register_baseline("m", "1", digest, NOW + timedelta(days=days))
+    assert ledger.models.baseline_registered_at("m", "1", "frozen") == NOW
+    assert ledger.models.baseline_registered_at("m", "1", "without a person") == NOW + timedelta(days=1)
+    assert ledger.models.baseline_registered_at("m", "2", "frozen") is None

@@ -11,7 +11,7 @@ import yaml
 
 from retrue.baseline_changes import without_values
 from retrue.baselines import read_baseline, read_reference
-from retrue.marginals import POOLED
+from retrue.marginals import POOLED, profile_before_marginals
 from retrue.results import Baseline, Outcome
 from retrue.stages.backfill import judge_due
 from retrue.stages.freeze import freeze
@@ -113,6 +113,7 @@ def test_schema_and_profile_stay_but_for_what_single_rows_put_into_it(noted: Sho
     assert after["country"].categories is not None
     assert set(after["country"].categories) == {"DE", "ES", "FR"}
     assert after["country"].unseen_share == pytest.approx(1 / 2000)
+    assert profile_before_marginals(baseline_of(noted).profile).columns["country"].unseen_share is None
     assert (aged["country"] == POOLED).sum() == 1
     assert abs(aged["age"].corr(aged["score"])) < 0.1 < abs(rows["age"].corr(rows["score"]))
 

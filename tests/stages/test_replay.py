@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from retrue.baseline_changes import without_rows
 from retrue.errors import ConfigError, ReplayError
 from retrue.results import Change
 from retrue.stages.backfill import judge_span
-from retrue.stages.replay import FROM_RECORD, RECORDED, Comparison, replay
+from retrue.stages.baseline_rows import put_in_place
+from retrue.stages.freeze import freeze
+from retrue.stages.purge import purge
+from retrue.stages.replay import BESIDE, FROM_RECORD, RECORDED, Comparison, replay
 from tests.cli.run import run, run_json
 from tests.sources.logs import Row
-from tests.stages.project import DAY, MODEL, SETTINGS, Shop, day, records, window
+from tests.stages.project import (
+    DAY,
+    FEATURES,
+    MODEL,
+    NOW,
+    REFERENCE,
+    SETTINGS,
+    Shop,
+    day,
+    labelled_frame,
+    labels,
+    recorders,
+    records,
+    window,
+)
 
 DAYS, ODD, SINCE = 17, 5, 12
 WELL = (day(0), day(SINCE))
@@ -135,6 +154,67 @@ def test_a_window_whose_log_is_not_whole_any_more_is_left_out_of_both(judged: Sh
     assert [each.start for each, _ in compared.skipped] == [day(1)]
     assert "its log has 300 of 400 rows left" in compared.skipped[0][1]
     assert len(compared.present.windows) == len(compared.other.windows) == DAYS - 1
+
+
+def keep(shop: Shop, **lengths: str) -> None:
+    """Have a purge end values of records."""
+    path = shop.root / "retrue.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "retention": lengths}))
+    with shop.open(carriers=recorders()) as workspace:
+        (done,) = purge(workspace)
+    assert done.counts["features"] > 0
+    assert done.counts["baselines"] == 1
+
+
+def test_a_purge_changes_no_verdict_of_a_policy_that_changes_none(judged: Shop) -> None:
+    keep(judged, features="20d")
+    compared = compare(judged, quality={"max_duplicate_share": 0.011})
+    assert openings(compared) == [[("age", ODD), ("age", SINCE)]] * 2
+    assert {how: len(each) for how, each in compared.other.ways.items()} == {FROM_RECORD: DAYS}
+    for ours, theirs in zip(compared.present.windows, compared.other.windows, strict=True):
+        assert theirs.verdict == replace(ours.verdict, config_digest=theirs.verdict.config_digest)
+
+
+def test_a_window_past_the_retention_of_records_is_left_out_and_not_measured_again(judged: Shop) -> None:
+    keep(judged, features="30d")
+    with judged.open() as workspace:
+        other = policy(judged, drift={"sample_rows": 300})
+        compared = replay(workspace, MODEL, other, start=day(SINCE - 1), end=day(SINCE + 1))
+    assert compared.skipped == (
+        (window(SINCE - 1), "the policy measures otherwise, and its records are past their retention of 30d"),
+    )
+    with judged.open() as workspace, pytest.raises(ReplayError, match="past their retention of 30d"):
+        replay(workspace, MODEL, other, start=day(0), end=day(2))
+    assert compared.present.ways == {BESIDE: [window(SINCE)]}
+    assert compared.other.ways == {"measured again from the log: the policy measures otherwise": [window(SINCE)]}
+
+
+def test_labels_that_came_later_count_for_both_policies_or_for_none(judged: Shop) -> None:
+    judged.label(labels(rows(ODD), sign=-1))
+    with judged.open() as workspace:
+        other = policy(judged, drift={"sample_rows": 300})
+        compared = replay(workspace, MODEL, other, start=day(ODD), end=day(ODD + 1))
+    for judgements in (compared.present, compared.other):
+        assert "performance.drop" in {each.incident.check for each in judgements.steps}
+
+
+def test_windows_are_judged_from_the_record_when_people_have_left_the_baseline(judged: Shop) -> None:
+    with judged.open() as workspace:
+        left = without_rows(workspace.project.baselines, MODEL, "1", lambda inference: inference.endswith("-7"))
+        assert left is not None
+        put_in_place(workspace, left)
+    compared = compare(judged, quality={"max_duplicate_share": 0.011})
+    assert {how: len(each) for how, each in compared.other.ways.items()} == {FROM_RECORD: DAYS}
+
+
+def test_windows_that_another_baseline_judged_are_measured_again(judged: Shop) -> None:
+    shutil.rmtree(judged.root / "baselines" / MODEL / "1")
+    with judged.open(now=NOW + DAY) as workspace:
+        freeze(workspace, MODEL, "1", labelled_frame(REFERENCE, 4), FEATURES, source="four good days")
+        other = policy(judged, quality={"max_duplicate_share": 0.011})
+        compared = replay(workspace, MODEL, other, start=day(0), end=day(1))
+    assert list(compared.other.ways) == ["measured again from the log: its baseline is another one now"]
+    assert list(compared.present.ways) == [BESIDE]
 
 
 def test_a_replay_writes_nothing(judged: Shop) -> None:

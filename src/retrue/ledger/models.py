@@ -189,6 +189,13 @@ class Models:
         with self._store.read() as connection:
             return _baseline(connection, model, version)
 
+    def baseline_registered_at(self, model: str, version: str, digest: str) -> datetime | None:
+        """Return since when a version's baseline is known to have had a digest; None where it never had."""
+        mine = (baselines.c.model == model, baselines.c.version == version, baselines.c.digest == digest)
+        with self._store.read() as connection:
+            wanted = select(baselines.c.registered_at).where(*mine).order_by(baselines.c.id).limit(1)
+            return connection.execute(wanted).scalar()
+
     def _known(self, connection: Connection, model: str, version: str) -> ModelVersion:
         row = _version(connection, model, version)
         if row is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +18,14 @@ from retrue.errors import ReplayError
 from retrue.failures.stories import MeasuredFailures, measured_failures
 from retrue.judge import judge, unreadable_reasons
 from retrue.ledger import Known, Revision
+from retrue.marginals import profile_before_marginals
 from retrue.recorded import measurements_of
 from retrue.replayed import PolicyRun, Rejudged, Span, lies_in, run_policy
 from retrue.results import Baseline, DriftResult, Measurements, Verdict
 from retrue.stages.measure import check_columns, find_baseline, measure, open_window
 from retrue.standing import FailureStanding
 from retrue.thresholds import explain_drift, under_settings, window_thresholds
-from retrue.times import as_utc
+from retrue.times import as_utc, duration_text
 from retrue.windows import Window
 from retrue.workspace import Workspace
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 PRESENT = "present"
 RECORDED = "as recorded"
 FROM_RECORD = "judged again from what is recorded"
+MEASURED_AGAIN = "measured again from the log"
+BESIDE = f"{MEASURED_AGAIN}, as for the other policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,10 @@ class _Policy:
         return self.settings.measuring_digest(self.suite)
 
 
+_Told = tuple[Verdict, str, MeasuredFailures | None]
+"""A window's verdict under a policy, how it came about, and its failures where they were measured again."""
+
+
 class _LostLogError(Exception):
     """A window's log is not whole any more."""
 
@@ -104,14 +111,14 @@ def replay(
     other = _policy(policy.name, _with(workspace.project, model, settings), model)
     span = _span(workspace, model, start, end)
     spans = (*healthy, *present.settings.alarms.healthy, *other.settings.alarms.healthy)
-    known, skipped = workspace.ledger.failures.known(model), dict[Window, str]()
-    judged = [list(_judged(workspace, each, model, span, known, skipped)) for each in (present, other)]
-    both = [[each for each in windows if each.verdict.window not in skipped] for windows in judged]
-    if not all(both):
-        raise ReplayError(f"no window of {model} could be replayed from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}")
+    judged, skipped = _judged(workspace, (present, other), model, span)
+    if not all(judged):
+        why = next((f": {reason}" for _, reason in sorted(skipped.items())), "")
+        raise ReplayError(f"no window of {model} could be replayed from {span[0]:%Y-%m-%d} to {span[1]:%Y-%m-%d}{why}")
+    known = workspace.ledger.failures.known(model)
     runs = [
-        run_policy(each.name, windows, each.settings, healthy=tuple(dict.fromkeys(spans)))
-        for each, windows in zip((present, other), both, strict=True)
+        run_policy(each.name, list(_counted(told, known)), each.settings, healthy=tuple(dict.fromkeys(spans)))
+        for each, told in zip((present, other), judged, strict=True)
     ]
     _refuse_empty(healthy, [each.verdict.window for each in runs[1].windows])
     return Comparison(
@@ -149,56 +156,110 @@ def _refuse_empty(spans: Sequence[Span], windows: Sequence[Window]) -> None:
 
 
 def _judged(
-    workspace: Workspace, policy: _Policy, model: str, span: Span, known: Known, skipped: dict[Window, str]
-) -> Iterator[Rejudged]:
-    """Yield each settled window of a span under a policy, oldest first, with where failure groups stand by then."""
+    workspace: Workspace, policies: Sequence[_Policy], model: str, span: Span
+) -> tuple[list[list[_Told]], dict[Window, str]]:
+    """Return what each policy says of the settled windows of a span, oldest first, and the windows left out, with the reason.
+
+    What is measured again for one policy is measured again for the other: labels that came later count for both.
+    """
+    found = [
+        {each: _from_record(workspace, policy, each) for each in _windows(workspace, policy, model, span)}
+        for policy in policies
+    ]
+    again = {each: how for told in found for each, (verdict, how) in told.items() if verdict is None}
+    skipped: dict[Window, str] = {}
+    judged = [
+        list(_told(workspace, policy, told, again, skipped)) for policy, told in zip(policies, found, strict=True)
+    ]
+    return [[each for each in told if each[0].window not in skipped] for told in judged], skipped
+
+
+def _windows(workspace: Workspace, policy: _Policy, model: str, span: Span) -> Sequence[Window]:
     window = policy.settings.window
     settled = window.grid.floor(workspace.now() - window.settle)
+    return list(window.grid.windows_between(model, span[0], min(span[1], settled)))
+
+
+def _told(
+    workspace: Workspace,
+    policy: _Policy,
+    found: Mapping[Window, tuple[Verdict | None, str]],
+    again: Mapping[Window, str],
+    skipped: dict[Window, str],
+) -> Iterator[_Told]:
+    """Yield what a policy says of each window; those whose log is not whole any more are added to ``skipped``."""
+    for window, (verdict, how) in found.items():
+        if verdict is not None and window not in again:
+            yield verdict, how, None
+        elif window not in skipped:
+            try:
+                measured, failures = _measured_again(workspace, policy, window)
+            except _LostLogError as lost:
+                skipped[window] = f"{again[window]}, and {lost}"
+            else:
+                yield measured, BESIDE if verdict is not None else f"{MEASURED_AGAIN}: {how}", failures
+
+
+def _counted(told: Sequence[_Told], known: Known) -> Iterator[Rejudged]:
+    """Yield windows, oldest first, with where failure groups stand by then."""
     so_far = known.nothing()
-    for each in window.grid.windows_between(model, span[0], min(span[1], settled)):
-        try:
-            verdict, how, failures = _rejudge(workspace, policy, each)
-        except _LostLogError as lost:
-            skipped[each] = str(lost)
-            continue
-        counted = so_far.plus(each, failures) if failures is not None else so_far.plus_from(known, each)
-        standing = FailureStanding() if counted is so_far else counted.standing(so_far, each)
+    for verdict, how, failures in told:
+        window = verdict.window
+        counted = so_far.plus(window, failures) if failures is not None else so_far.plus_from(known, window)
+        standing = FailureStanding() if counted is so_far else counted.standing(so_far, window)
         so_far = counted
         yield Rejudged(verdict=verdict, how=how, failures=standing)
 
 
-def _rejudge(workspace: Workspace, policy: _Policy, window: Window) -> tuple[Verdict, str, MeasuredFailures | None]:
-    """Return a window's verdict under a policy, how it came about, and its failures where they were measured again."""
-    revision = next(reversed(workspace.ledger.revisions(window)), None)
+def _from_record(workspace: Workspace, policy: _Policy, window: Window) -> tuple[Verdict | None, str]:
+    """Return a window's verdict under a policy by what is recorded of it, and how; None where that does not suffice, and why."""
+    revision = _newest(workspace, window)
     if revision is None:
-        return _measured_again(workspace, policy, window, None, "it was never judged")
+        return None, "it was never judged"
     if revision.verdict.config_digest == policy.config_digest:
-        return revision.verdict, RECORDED, None
-    measurements, reason = _recorded(workspace.project, policy, revision)
-    if measurements is None:
-        return _measured_again(workspace, policy, window, revision, reason)
-    baseline = find_baseline(policy.project, window.model, measurements.model_version)
-    verdict = judge(measurements, baseline, policy.settings, config_digest=policy.config_digest)
-    return verdict, FROM_RECORD, None
-
-
-def _recorded(project: Project, policy: _Policy, revision: Revision) -> tuple[Measurements | None, str]:
-    """Return what a revision measured, under a policy's thresholds; None where that does not suffice, and why."""
-    document = _document(project.path(revision.report_dir) / "verdict.json")
+        return revision.verdict, RECORDED
+    document = _document(policy.project.path(revision.report_dir) / "verdict.json")
     if document is None:
         return None, "its measurements are gone"
     if document["digests"].get("measuring") != policy.measuring_digest:
         return None, "the policy measures otherwise"
-    measurements = measurements_of(document)
-    baseline = find_baseline(policy.project, revision.window.model, measurements.model_version)
-    if (baseline.digest if baseline else "") != measurements.baseline_digest:
+    recorded = measurements_of(document)
+    baseline = find_baseline(policy.project, window.model, recorded.model_version)
+    if baseline is not None and baseline.digest != recorded.baseline_digest:
+        baseline = _as_it_was(workspace, baseline, revision)
+    if (baseline.digest if baseline else "") != recorded.baseline_digest:
         return None, "its baseline is another one now"
-    if baseline is None:
-        return measurements, ""
+    measurements, reason = _under_policy(recorded, baseline, policy) if baseline else (recorded, "")
+    if measurements is None:
+        return None, reason
+    return judge(measurements, baseline, policy.settings, config_digest=policy.config_digest), FROM_RECORD
+
+
+def _under_policy(measurements: Measurements, baseline: Baseline, policy: _Policy) -> tuple[Measurements | None, str]:
     check_columns(policy.project, policy.settings, baseline)
     if measurements.profile is None and not any(unreadable_reasons(measurements, policy.settings)):
         return None, "too little of it was measured"
     return _under_thresholds(measurements, baseline, policy.settings)
+
+
+def _newest(workspace: Workspace, window: Window) -> Revision | None:
+    return next(reversed(workspace.ledger.revisions(window)), None)
+
+
+def _as_it_was(workspace: Workspace, baseline: Baseline, revision: Revision) -> Baseline:
+    """Return a baseline as a revision was compared with it, where no more than rows of people have gone since.
+
+    It was frozen before the window was judged and has had today's digest only since then: nothing but a purge or an erasure
+    changes one that is frozen.
+    """
+    models, at = workspace.ledger.models, revision.judged_at
+    changed_at = models.baseline_registered_at(baseline.model, baseline.version, baseline.digest)
+    if changed_at is None or not baseline.provenance.frozen_at <= at <= changed_at:
+        return baseline
+    was = replace(baseline, digest=revision.verdict.baseline_digest)
+    if was.marginals is None or was.marginals.made_at < at:
+        return was
+    return replace(was, marginals=None, profile=profile_before_marginals(was.profile))
 
 
 def _under_thresholds(
@@ -229,18 +290,21 @@ def _document(path: Path) -> Any:
         return None
 
 
-def _measured_again(
-    workspace: Workspace, policy: _Policy, window: Window, revision: Revision | None, reason: str
-) -> tuple[Verdict, str, MeasuredFailures | None]:
+def _measured_again(workspace: Workspace, policy: _Policy, window: Window) -> tuple[Verdict, MeasuredFailures | None]:
     """Measure a window from its log.
 
     Raises:
-        _LostLogError: The log has fewer rows than when the window was judged: what is gone would look as if it had never been.
+        _LostLogError: `retention` has taken something of it, or it has fewer rows than when the window was judged: what is
+            gone would look as if it had never been.
     """
+    kept = workspace.project.retention.of_records
+    if kept is not None and window.start < workspace.now() - kept:
+        raise _LostLogError(f"its records are past their retention of {duration_text(kept)}")
+    revision = _newest(workspace, window)
     before = revision.metrics.get("rows", 0.0) if revision else 0.0
     with open_window(policy.project, window, erased=workspace.erased(window.model)) as opened:
         if opened.pulled.report.rows < before:
-            raise _LostLogError(f"{reason}, and its log has {opened.pulled.report.rows:,} of {before:,.0f} rows left")
+            raise _LostLogError(f"its log has {opened.pulled.report.rows:,} of {before:,.0f} rows left")
         measurements, _ = measure(opened)
         verdict = judge(measurements, opened.baseline, policy.settings, config_digest=policy.config_digest)
-    return verdict, f"measured again from the log: {reason}", measured_failures(measurements)
+    return verdict, measured_failures(measurements)
