@@ -427,4 +427,4 @@ def test_null_in_a_policy_is_no_bound_and_removes_a_block_or_an_entry(tmp_path: 
 def policy(folder: Path, text: str) -> ModelSettings:
     file = folder / "other.yaml"
     file.write_text(text)
-    return load_policy(file, folder, "flight-delay")
+    return load_policy(file, folder, "flight-delay").settings

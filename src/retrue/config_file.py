@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +32,15 @@ NODES_MAX = 20_000  # an alias bomb of 20 lines has millions
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Other settings of a model, and where they are written: ``lines`` maps the dotted keys that the file has, from ``models`` on."""
+
+    settings: ModelSettings
+    file: Path
+    lines: Mapping[str, int]
+
+
 def load_project(folder: Path, environment: Mapping[str, str] | None = None) -> Project:
     """Read ``retrue.yaml`` of a folder.
 
@@ -54,7 +64,7 @@ def load_project(folder: Path, environment: Mapping[str, str] | None = None) -> 
         raise ConfigError(str(error), file=file, key="models") from error
 
 
-def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, str] | None = None) -> ModelSettings:
+def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, str] | None = None) -> Policy:
     """Read other settings of a model, to be replayed: a whole retrue.yaml, or the keys of its block that differ.
 
     Args:
@@ -84,9 +94,10 @@ def load_policy(file: Path, folder: Path, model: str, environment: Mapping[str, 
         filled = _changed(folder / "retrue.yaml", model, filled, known)
         lines = {("models", model, *key): line for key, line in lines.items()}
     try:
-        return Project.model_validate({**filled, "root": folder.resolve()}).model(model)
+        settings = Project.model_validate({**filled, "root": folder.resolve()}).model(model)
     except ValidationError as error:
         raise _first_refusal(error, lines, file) from error
+    return Policy(settings=settings, file=file, lines={".".join(key): line for key, line in lines.items()})
 
 
 def _changed(file: Path, model: str, block: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

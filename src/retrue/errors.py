@@ -23,10 +23,10 @@ class RetrueError(Exception):
 
 
 class ConfigError(RetrueError):
-    """A setting that is refused, with the place to mend it."""
+    """A setting that is refused, with the place to mend it. ``message`` is the reason without the place."""
 
     def __init__(self, message: str, *, file: Path, line: int | None = None, key: str = "") -> None:
-        self.file, self.line, self.key = file, line, key
+        self.message, self.file, self.line, self.key = message, file, line, key
         place = f"{file}:{line}" if line else f"{file}"
         super().__init__(f"{place}: {key + ': ' if key else ''}{message}")
 

@@ -254,6 +254,25 @@ def test_a_policy_that_is_refused_says_where(judged: Shop, block: dict[str, obje
         compare(judged, **block)
 
 
+@pytest.mark.parametrize("beside", [{}, {"sample_rows": 300}], ids=["judged from the record", "measured again"])
+def test_a_column_that_a_policy_mistypes_is_refused_in_its_own_file(judged: Shop, beside: dict[str, object]) -> None:
+    drift = {"columns": {"agee": {"threshold": 1.0}}, **beside}
+    with (
+        judged.open() as workspace,
+        pytest.raises(ConfigError, match="no column 'agee'") as refused,
+    ):
+        replay(workspace, MODEL, policy(judged, drift=drift), start=day(0), end=day(1))
+    assert (refused.value.file, refused.value.line) == (judged.root / "other.yaml", 2)
+    assert refused.value.key == f"models.{MODEL}.drift.columns"
+
+
+def test_a_column_that_the_project_mistypes_is_refused_in_the_projects_file(judged: Shop) -> None:
+    judged.configure(retrain={"train": "training:train", "gate": {"slices": ["agee"]}})
+    with pytest.raises(ConfigError, match="no column 'agee'") as refused:
+        compare(judged, quality={"max_null_rise": 0.1})
+    assert refused.value.file == judged.root / "retrue.yaml"
+
+
 def test_nothing_to_replay_is_said(shop: Shop, judged: Shop) -> None:
     with pytest.raises(ReplayError, match="was ever judged"):
         compare(shop, **CONFIRMED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ import orjson
 
 from retrue.adapters.suite_gx import load_suite
 from retrue.config import ModelSettings, Project
-from retrue.config_file import load_policy
-from retrue.errors import ReplayError
+from retrue.config_file import Policy, load_policy
+from retrue.errors import ConfigError, ReplayError
 from retrue.failures.stories import MeasuredFailures, measured_failures
 from retrue.judge import judge, unreadable_reasons
 from retrue.ledger import Known, Revision
@@ -58,12 +59,16 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """A policy with what it is judged by: a project in which it stands, the suite's bytes, and the digests of both."""
+    """A policy with what it is judged by: a project in which it stands, the suite's bytes, and the digests of both.
+
+    ``written`` is the file that it was read from, None of what retrue.yaml says.
+    """
 
     name: str
     project: Project
     settings: ModelSettings
     suite: bytes
+    written: Policy | None = None
 
     @property
     def config_digest(self) -> str:
@@ -107,8 +112,8 @@ def replay(
         RetrueError: The set-up is broken, as when a window is judged.
     """
     present = _policy(PRESENT, workspace.project, model)
-    settings = load_policy(policy, workspace.project.root, model)
-    other = _policy(policy.name, _with(workspace.project, model, settings), model)
+    written = load_policy(policy, workspace.project.root, model)
+    other = _policy(policy.name, _with(workspace.project, model, written.settings), model, written)
     span = _span(workspace, model, start, end)
     spans = (*healthy, *present.settings.alarms.healthy, *other.settings.alarms.healthy)
     judged, skipped = _judged(workspace, (present, other), model, span)
@@ -126,10 +131,10 @@ def replay(
     )
 
 
-def _policy(name: str, project: Project, model: str) -> _Policy:
+def _policy(name: str, project: Project, model: str, written: Policy | None = None) -> _Policy:
     settings = project.model(model)
     suite = load_suite(project.path(settings.expectations)).content if settings.expectations else b""
-    return _Policy(name, project, settings, suite)
+    return _Policy(name, project, settings, suite, written)
 
 
 def _with(project: Project, model: str, settings: ModelSettings) -> Project:
@@ -236,10 +241,23 @@ def _from_record(workspace: Workspace, policy: _Policy, window: Window) -> tuple
 
 
 def _under_policy(measurements: Measurements, baseline: Baseline, policy: _Policy) -> tuple[Measurements | None, str]:
-    check_columns(policy.project, policy.settings, baseline)
+    with _placed(policy):
+        check_columns(policy.project, policy.settings, baseline)
     if measurements.profile is None and not any(unreadable_reasons(measurements, policy.settings)):
         return None, "too little of it was measured"
     return _under_thresholds(measurements, baseline, policy.settings)
+
+
+@contextmanager
+def _placed(policy: _Policy) -> Iterator[None]:
+    """Name the policy's file where a key of it is refused, and not the retrue.yaml that it was put over."""
+    try:
+        yield
+    except ConfigError as error:
+        line = policy.written.lines.get(error.key) if policy.written else None
+        if policy.written is None or line is None:
+            raise
+        raise ConfigError(error.message, file=policy.written.file, line=line, key=error.key) from error
 
 
 def _newest(workspace: Workspace, window: Window) -> Revision | None:
@@ -302,7 +320,7 @@ def _measured_again(workspace: Workspace, policy: _Policy, window: Window) -> tu
         raise _LostLogError(f"its records are past their retention of {duration_text(kept)}")
     revision = _newest(workspace, window)
     before = revision.metrics.get("rows", 0.0) if revision else 0.0
-    with open_window(policy.project, window, erased=workspace.erased(window.model)) as opened:
+    with _placed(policy), open_window(policy.project, window, erased=workspace.erased(window.model)) as opened:
         if opened.pulled.report.rows < before:
             raise _LostLogError(f"its log has {opened.pulled.report.rows:,} of {before:,.0f} rows left")
         measurements, _ = measure(opened)
