@@ -271,6 +271,20 @@ def test_what_cannot_be_measured_says_why(task: str, changed: dict[str, Any], re
     assert reason in unmeasured(task, **changed)
 
 
+@pytest.mark.parametrize("rest", [0.0, 0.1])
+def test_resamples_of_equal_labels_say_nothing_of_r2(rest: float) -> None:
+    """Of 150 labels two differ, so that one resample in eight has only equal ones: what is left of their variance is rounding."""
+    rng = np.random.default_rng(0)
+    labels = np.full(150, rest)
+    labels[:2] = 5.0, 9.0
+    predictions = labels + rng.normal(0, 0.1, 150)
+    r2 = measured("regression", "r2", labels=labels, predictions=predictions, weights=None).judged
+    assert 0.8 < r2.low < r2.value < r2.high <= 1
+    counts = np.array([np.r_[0.0, 0.0, np.ones(148)], np.ones(150)])
+    rows = LabelledRows(truth=labels, predicted=predictions, score=labels, weight=np.ones(150))
+    assert np.isnan(resampler(["r2"], rows)(counts)["r2"]).tolist() == [True, False]
+
+
 def test_r2_of_equal_labels_is_unmeasured() -> None:
     assert unmeasured("regression", "r2", labels=np.full(ROWS, 3.0)).endswith("all labels are equal")
 

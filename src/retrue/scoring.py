@@ -20,6 +20,7 @@ Positions = np.ndarray[Any, np.dtype[np.intp]]
 Resampled = Callable[[Array], dict[str, Array]]
 
 CHUNK_CELLS = 200_000  # counts held at once: 1.6 MB stays in a processor's cache
+ROUNDING = 1e-12  # of a sum of squares: a variance that is no more of it is what subtracting left
 
 
 def undefined(metric: str, rows: LabelledRows) -> str:
@@ -129,7 +130,7 @@ def resamples_of(rows: int, *, count: int, seed: int, blocks: Positions | None =
 
 
 def resampler(metrics: Sequence[str], rows: LabelledRows) -> Resampled:
-    """Return metrics as functions of a block of resamples; NaN where one has no value (say, a single class)."""
+    """Return metrics as functions of a block of resamples; NaN where one has no value (a single class, equal labels)."""
     parts = {name: _summed(name, rows) for name in metrics if name not in RANKED}
     ranked = [name for name in metrics if name in RANKED]
     columns = np.hstack([columns for columns, _ in parts.values()]) if parts else np.empty((len(rows.truth), 0))
@@ -197,7 +198,8 @@ def _rmse(sums: Array) -> Array:
 
 def _r2(sums: Array) -> Array:
     squares, total, first, second = sums.T
-    return np.asarray(1 - squares / (second - first**2 / total))
+    spread = second - first**2 / total
+    return np.asarray(1 - squares / np.where(spread > ROUNDING * second, spread, np.nan))
 
 
 def _precision(sums: Array) -> Array:
