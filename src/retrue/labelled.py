@@ -224,8 +224,12 @@ def class_name(value: Any) -> str:
 
     >>> {class_name(each) for each in (1, 1.0, "1", "1.0", True, "true")}
     {'1'}
+    >>> class_name(1234561.0), class_name(1e16), class_name(0.5)
+    ('1234561', '10000000000000000', '0.5')
     """
     if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
     text = str(value).strip()
     if text.lower() in {"true", "false"}:

@@ -12,7 +12,7 @@ import pytest
 from retrue.adapters.profile_ibis import profile_file
 from retrue.baselines import read_baseline
 from retrue.results import Baseline, ColumnKind, Profile
-from retrue.stages.calibrate import calibrate_reference, calibration_line, column_values, rows_with_value
+from retrue.stages.calibrate import as_kinds, calibrate_reference, calibration_line, column_values, rows_with_value
 from retrue.stages.freeze import freeze
 from tests import builders
 from tests.stages.project import FEATURES, MODEL, REFERENCE, Shop, day, document, labelled_frame, labels, records
@@ -128,6 +128,28 @@ def test_nullable_columns_booleans_and_numeric_classes_become_plain_values(tmp_p
     assert values["prediction"].tolist() == ["1", "0", "1"]
     kinds = {"whole": ColumnKind.NUMBER, "flag": ColumnKind.BOOLEAN, "endless": ColumnKind.NUMBER}
     assert rows_with_value(frame, kinds) == {"whole": 2, "flag": 2, "endless": 1}
+
+
+def test_predicted_classes_keep_every_digit_however_a_side_holds_them() -> None:
+    kinds = {"prediction": ColumnKind.TEXT}
+    ids = [1234561, 1234563, None, 20_000_000_000_000_000]
+    held = (pd.array(ids, dtype="Int64"), pd.array(ids, dtype="float64"), pd.array(ids, dtype="object"))
+    for column in held:
+        found = as_kinds(pd.DataFrame({"prediction": column}), kinds)["prediction"]
+        assert found.fillna("").tolist() == ["1234561", "1234563", "", "20000000000000000"]
+    texts = pd.DataFrame({"prediction": ["1.0", " a", "true", None]})
+    assert as_kinds(texts, kinds)["prediction"].dropna().tolist() == ["1.0", " a", "true"]
+
+
+def test_predictions_that_all_become_another_class_of_many_digits_are_drift(shop: Shop) -> None:
+    shop.configure(performance={"metric": "roc_auc", "positive_label": "1234562"}, expectations=None)
+    reference = FRAME.assign(prediction=FRAME["prediction"] + 1234561)
+    with shop.open() as workspace:
+        freeze(workspace, MODEL, "2", reference, FEATURES, source="long class numbers")
+    shop.log([{**row, "model_version": "2", "prediction": 1234562} for row in records(day(0))])
+    told = document(shop.judge(0).report_dir)["measurements"]["drift"]["columns"]
+    (prediction,) = [each for each in told if each["column"] == "prediction"]
+    assert prediction["score"] > 0.3 > prediction["threshold"]
 
 
 def test_the_line_says_what_the_calibration_rests_on(shop: Shop) -> None:

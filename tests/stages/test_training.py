@@ -62,6 +62,12 @@ def test_the_score_is_that_of_the_positive_label(positive: str | int, share: flo
     assert predicted.judged("accuracy").tolist() == [1]
 
 
+@pytest.mark.parametrize("classes", [[0.0, 1.0], [False, True], ["0", "1.0"]], ids=str)
+def test_a_positive_label_is_found_however_the_model_writes_it(classes: list[object]) -> None:
+    model = DummyClassifier(strategy="prior").fit([[0]] * 4, [classes[1]] * 3 + [classes[0]])
+    assert predict(model, pd.DataFrame({"x": [0.0]}), binary(1)).judged("roc_auc").tolist() == [0.75]
+
+
 def test_a_positive_label_that_the_model_does_not_know_is_refused() -> None:
     model = DummyClassifier().fit([[0], [0]], ["no", "yes"])
     with pytest.raises(ModelError, match=r"positive_label '1' is not one of the model's classes \['no', 'yes'\]"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retrue.config import ModelSettings
+from retrue.labelled import class_name
 from retrue.results import Baseline, ColumnKind, DriftCalibration, Profile, TextProfile
 from retrue.thresholds import NO_TEXTS, PREDICTION, calibrated_methods, columns_alpha, drift_kinds, is_blind
 
@@ -92,13 +93,16 @@ def column_values(
 
 
 def as_kinds(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> pd.DataFrame:
-    """Return the frame with predicted classes as text, where they are to be compared as such."""
+    """Return the frame with predicted classes as text, where they are to be compared as such: 1 and 1.0 are one class."""
     if kinds.get(PREDICTION) is not ColumnKind.TEXT or PREDICTION not in frame.columns:
         return frame
-    classes = frame[PREDICTION]
-    if classes.dtype.kind in "iuf":  # 1 and 1.0 are one class
-        classes = classes.map("{:g}".format, na_action="ignore")
+    classes = frame[PREDICTION].astype(object).map(_class_text, na_action="ignore")
     return frame.assign(**{PREDICTION: classes.astype("string")})
+
+
+def _class_text(value: object) -> str:
+    """Return the name of a class that is a number, with all of its digits; texts and booleans stay what the profile calls them."""
+    return str(value) if isinstance(value, str | bool) else class_name(value)
 
 
 def rows_with_value(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrue.config import ModelSettings, Project
 from retrue.errors import ModelError
+from retrue.labelled import class_name, class_names
 from retrue.metrics import NEED_SCORE
 from retrue.stages.functions import user_function
 
@@ -135,8 +136,8 @@ def _predict(estimator: Any, features: pd.DataFrame, settings: ModelSettings) ->
     prediction = estimator.predict(features)
     if settings.task != "binary" or not hasattr(estimator, "predict_proba"):
         return Predicted(prediction=prediction, score=None)
-    classes = [str(each) for each in estimator.classes_]
-    positive = str(settings.performance.positive_label)
+    classes = class_names(estimator.classes_)
+    positive = class_name(settings.performance.positive_label)
     if positive not in classes:
         raise ModelError(f"performance.positive_label {positive!r} is not one of the model's classes {classes}")
     return Predicted(prediction=prediction, score=estimator.predict_proba(features)[:, classes.index(positive)])
