@@ -50,11 +50,15 @@ def letters(probabilities: list[float], *, seed: int = 0) -> np.ndarray:
 # ---------------------------------------------------------------- scores
 
 
-@pytest.mark.parametrize("sd", [1.0, 1e-6])
-def test_wasserstein_is_scipys_over_the_sd_of_the_reference_or_a_thousandth(sd: float) -> None:
-    reference, current = sd * normal(), sd * normal(shift=0.3, seed=1, rows=500)
-    expected = wasserstein_distance(reference, current) / max(np.std(reference), 0.001)
-    assert score(reference, current) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("sd", [1e6, 1.0, 0.009, 1e-6, 1e-200])
+def test_wasserstein_is_scipys_over_the_sd_of_the_reference(sd: float) -> None:
+    reference, current = normal(), normal(shift=0.3, seed=1, rows=500)
+    expected = wasserstein_distance(reference, current) / np.std(reference)
+    assert score(sd * reference, sd * current) == pytest.approx(expected, rel=1e-9)
+
+
+def test_wasserstein_from_a_constant_counts_thousandths() -> None:
+    assert score(np.full(ROWS, 5e-6), np.full(ROWS, 3e-3)) == pytest.approx(2.995, rel=1e-9)
 
 
 def test_jensenshannon_on_categories_is_scipys_distance_with_natural_logarithms() -> None:
@@ -290,6 +294,15 @@ def test_a_rare_category_and_a_long_one_are_not_written_out() -> None:
     _, page = measure_drift(frame, frame.iloc[:100], {"a": ("psi", 0.1)}, {"a": TEXT}, title="t")
     assert "rare-canary" not in page
     assert "x" * 41 not in data_of(page)
+
+
+def test_a_column_of_a_small_unit_is_drawn_in_its_own() -> None:
+    frame = pd.DataFrame({"a": normal(shift=5) * 1e-6})
+    _, page = measure_drift(frame, frame, {"a": ("wasserstein", 0.1)}, {"a": NUMBER}, title="t")
+    row = json.loads(data_of(page))["dashboard"]["widgets"][-1]["params"]["data"][0]
+    centres = row["reference"]["x"]
+    assert 1e-6 < min(centres) < 4e-6
+    assert 6e-6 < max(centres) < 9e-6
 
 
 def test_the_page_is_self_contained_and_allows_no_host() -> None:

@@ -14,6 +14,7 @@ from evidently.legacy.core import ColumnType
 from retrue.adapters.drift_evidently import measure_drift
 from retrue.results import ColumnKind
 from retrue.statistics.distances import code, draw_scores, drift_score
+from retrue.statistics.own_unit import in_unit, own_unit
 
 NUMERIC = ("wasserstein", "jensenshannon", "psi", "hellinger", "kl_div")
 CATEGORICAL = NUMERIC[1:]
@@ -71,6 +72,17 @@ def test_scores_of_numbers_are_evidentlys(method: str) -> None:
         reference, current = numbers(seed)
         theirs = evidently_score(reference, current, method, ColumnType.Numerical)
         assert_same(drift_score(reference, current, method), theirs, method)
+
+
+@pytest.mark.parametrize("method", NUMERIC)
+@pytest.mark.parametrize("sd", [1e-3, 1e-6, 1e-9])
+def test_scores_of_columns_of_small_units_are_the_reports(method: str, sd: float) -> None:
+    rng = np.random.default_rng(3)
+    reference, current = rng.normal(5, 1, 2000) * sd, rng.normal(5.3, 1, 500) * sd
+    frames = [pd.DataFrame({"n": side}) for side in (reference, current)]
+    result, _ = measure_drift(*frames, {"n": (method, 0.1)}, {"n": ColumnKind.NUMBER}, title="small")
+    sides = [in_unit(side, own_unit(reference)) for side in (reference, current)]
+    assert_same(drift_score(*sides, method), result.columns[0].score, method)
 
 
 @pytest.mark.parametrize("method", CATEGORICAL)

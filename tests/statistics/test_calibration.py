@@ -111,6 +111,28 @@ def test_dependence_in_time_widens_what_rows_alone_would_say() -> None:
         assert column.threshold > 2 * alone.columns[name].threshold
 
 
+@pytest.mark.parametrize("method", ["wasserstein", "jensenshannon"])
+def test_the_unit_of_a_column_decides_nothing(method: str) -> None:
+    rng = np.random.default_rng(2)
+    values, past, moved = rng.normal(5, 1, 3000), rng.normal(5, 1, 500), rng.normal(5.4, 1, 500)
+    found = {
+        unit: calibrate(
+            {"n": values * unit},
+            None,
+            window_rows=500,
+            alpha=0.05,
+            methods={"n": method},
+            history=[{"n": past * unit}] * 4,
+        )
+        for unit in (1.0, 1e-6)
+    }
+    plain, tiny = (each.found.columns["n"] for each in found.values())
+    assert tiny.threshold == pytest.approx(plain.threshold, rel=0.02)  # bins may part equal values elsewhere
+    assert tiny.detectable == pytest.approx(plain.detectable, rel=0.02)
+    assert [each.judge({"n": moved * unit}) for unit, each in found.items()] == [("n",), ("n",)]
+    assert [each.judge({"n": past * unit}) for unit, each in found.items()] == [(), ()]
+
+
 def test_a_floor_keeps_certain_trifles_quiet() -> None:
     columns = {"n": np.random.default_rng(0).normal(size=20_000)}
     found = calibrate(columns, None, window_rows=20_000, alpha=0.05, floors={"n": 0.3}).found

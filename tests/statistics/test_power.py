@@ -21,6 +21,12 @@ def test_four_windows_of_five_show_the_detectable_shift(method: str, threshold: 
     assert 0.6 < seen < 0.97
 
 
+def test_a_shift_that_the_score_takes_for_a_thousandth_of_itself_is_not_detectable() -> None:
+    """Scored in its own unit, a standard deviation of 1e-6 counts as 0.001."""
+    assert detectable_shift(VALUES * 1e-6 / 3, DRAWS, "wasserstein", 0.05) is None
+    assert detectable_shift(VALUES * 1e-4 / 3, DRAWS, "wasserstein", 0.05) == pytest.approx(0.5, abs=0.1)
+
+
 def test_four_windows_of_five_show_the_detectable_share() -> None:
     share = detectable_share(code(LABELS, "jensenshannon"), DRAWS, "jensenshannon", 0.06)
     assert share is not None

@@ -1,8 +1,10 @@
 """Drift of sampled columns, measured by Evidently; a column that cannot be measured never stops the others.
 
-Scores are Evidently's: ``wasserstein`` is the distance divided by max(sd of the reference, 0.001), ``jensenshannon`` the
-distance with natural logarithms (at most 0.83), ``psi`` and ``kl_div`` are in nats. Numbers with more than 20
-different values are binned by Evidently for all of them but ``wasserstein``. Heavy imports are inside functions.
+Scores are Evidently's: ``wasserstein`` is the distance in standard deviations of the reference (in thousandths of the column's
+unit where that is constant), ``jensenshannon`` the distance with natural logarithms (at most 0.83), ``psi`` and ``kl_div``
+are in nats. Numbers with more than 20 different values are binned by Evidently for all of them but ``wasserstein``. Evidently takes no
+standard deviation for less than 0.001: columns of small units are given to it in a larger one, and shown in their own. Heavy
+imports are inside functions.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrue.config import CATEGORICAL_METHODS, NUMERIC_METHODS
 from retrue.results import ColumnDrift, ColumnKind, DriftResult
+from retrue.statistics.own_unit import in_unit, own_unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,10 +108,10 @@ def _code(
     sides = (_column(reference, name, kind, "reference"), _column(current, name, kind, "window"))
     if kind is ColumnKind.NUMBER:
         values = [_numbers(side, where) for side, where in zip(sides, ("reference", "window"), strict=True)]
-        offset = _common_constant(*values)
-        before, after = (side - offset for side in values)
+        offset, unit = _common_constant(*values), own_unit(values[0])
+        before, after = (in_unit(side - offset, unit) for side in values)
         return CodedColumn(
-            name=name, method=method, threshold=threshold, reference=before, current=after, offset=offset
+            name=name, method=method, threshold=threshold, reference=before, current=after, offset=offset, unit=unit
         )
     codes, labels = _categories(*sides)
     return CodedColumn(

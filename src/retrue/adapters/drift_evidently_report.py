@@ -29,7 +29,8 @@ OTHER = "(other)"
 class CodedColumn:
     """One column as Evidently gets it: finite floats, NaN where there is no value.
 
-    ``labels`` is empty for a number; else the floats are positions in it. ``offset`` was taken off the values of a number.
+    ``labels`` is empty for a number; else the floats are positions in it. The values of a number had ``offset`` taken off and were
+    then multiplied by ``unit``.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CodedColumn:
     current: np.ndarray[Any, np.dtype[np.float64]]
     labels: tuple[str, ...] = ()
     offset: float = 0.0
+    unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def _read(column: CodedColumn, result: Any) -> tuple[float, Histogram]:
 
 
 def _bins(column: CodedColumn, counts: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Histogram:
-    edges = np.asarray(counts["reference"][0], dtype=float) + column.offset
+    edges = np.asarray(counts["reference"][0], dtype=float) / column.unit + column.offset
     shares = {side: _shares(np.asarray(rows, dtype=float)) for side, (_, rows) in counts.items()}
     return Histogram(x=tuple((edges[:-1] / 2 + edges[1:] / 2).tolist()), **shares)
 

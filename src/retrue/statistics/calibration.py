@@ -22,6 +22,7 @@ from retrue.results.calibrated import ColumnCalibration, DriftCalibration
 from retrue.statistics.counted import Counted, Floats, Ints, Values, finite, is_number, present
 from retrue.statistics.distances import as_distance, as_score, drift_score
 from retrue.statistics.family import allow_for_few_blocks, column_tails, fit_tail, largest, lift_tail, widen
+from retrue.statistics.own_unit import in_unit, own_unit
 from retrue.statistics.power import detectable_share, detectable_shift
 from retrue.statistics.replays import Replays, replay_windows
 from retrue.statistics.thresholds import limit_of, spread, threshold_at
@@ -56,6 +57,9 @@ class Calibration:
     def _drifted(self, name: str, current: Values, limit: float) -> bool:
         column, reference = self.found.columns[name], self.reference[name]
         threshold = threshold_at(column, limit, present(current), present(reference))
+        if is_number(reference):
+            unit = own_unit(reference)
+            reference, current = in_unit(reference, unit), in_unit(current, unit)
         return drift_score(reference, current, column.method) >= threshold
 
 
@@ -101,6 +105,9 @@ def calibrate(
     kept = order if rows <= sample_rows else order[np.sort(rng.choice(rows, sample_rows, replace=False))]
     chosen = {name: (methods or {}).get(name) or default_method(values) for name, values in columns.items()}
     usable = {name: values[order] for name, values in columns.items() if is_calibratable(values)}
+    units = {name: own_unit(values) for name, values in usable.items() if is_number(values)}
+    usable |= {name: in_unit(usable[name], unit) for name, unit in units.items()}
+    history = [_in_units(window, units) for window in history]
     if not usable:
         raise ValueError("no column has two values to compare, of a size that can be squared")
     replayed = replay_windows(
@@ -127,6 +134,10 @@ def is_calibratable(values: Values) -> bool:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return not is_number(values) or bool(np.isfinite(np.nansum(np.square(finite(values)))))
+
+
+def _in_units(window: Mapping[str, Values], units: Mapping[str, float]) -> Mapping[str, Values]:
+    return {name: in_unit(values, units[name]) if name in units else values for name, values in window.items()}
 
 
 def default_method(values: Values) -> str:

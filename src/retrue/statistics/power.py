@@ -29,6 +29,8 @@ _BINNED_WINDOWS, _BINNED_STEPS = 24, 8  # a binned number is binned anew for eve
 def detectable_shift(values: Values, draws: Sequence[Ints], method: str, threshold: float) -> float | None:
     """Return the least shift of a number column, in sd of the reference, seen in 80 % of windows; None beyond 8.
 
+    Of a constant reference it is in thousandths, the unit of its score.
+
     Args:
         values: The baseline's values, shape (rows,).
         draws: Rows of replayed windows; each is compared with all rows.
@@ -38,11 +40,14 @@ def detectable_shift(values: Values, draws: Sequence[Ints], method: str, thresho
     numbers = finite(values)
     windows = [window for window in (numbers[rows][~np.isnan(numbers[rows])] for rows in draws) if len(window)]
     reference = numbers[~np.isnan(numbers)]
-    sd = max(float(np.std(reference)), SD_MIN)
+    sd = float(np.std(reference)) if np.ptp(reference) else SD_MIN
     if method == WASSERSTEIN:
-        gaps = _quantile_gaps(reference, windows) / sd
+        unit = max(sd, SD_MIN)  # of the score
+        gaps = _quantile_gaps(reference, windows) / unit
         return _least(
-            lambda shift: _worse(np.abs(gaps + each).mean(axis=-1) >= threshold for each in (shift, -shift)),
+            lambda shift: _worse(
+                np.abs(gaps + each * sd / unit).mean(axis=-1) >= threshold for each in (shift, -shift)
+            ),
             SHIFT_MAX,
             _STEPS,
         )

@@ -1,6 +1,7 @@
 """Wasserstein distance of numbers, in standard deviations of the reference. Pure.
 
 ``∫|F(x) − G(x)| dx / max(sd(reference), 0.001)``: how far the values moved on average, 0 if equal, no upper bound.
+Columns whose sd is small are brought to a larger unit before (``own_unit``), so that the 0.001 is for constants only.
 
 Source: Vallender (1974), Theory Probab. Appl. 18(4); normed as by Evidently 0.7.23 (`wasserstein`).
 """
