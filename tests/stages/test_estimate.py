@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from retrue.baselines import read_baseline
@@ -72,6 +73,21 @@ def test_a_window_that_waits_for_labels_is_judged_by_its_estimate(shop: Shop) ->
     assert judged.revision.awaits_labels
     assert 0.7 < judged.revision.metrics["performance.roc_auc.estimated"] < 1
     assert document(judged.report_dir)["measurements"]["estimate"]["method"] == "cbpe"
+
+
+@pytest.mark.parametrize("flags", [(True, False, None), (True, False)], ids=str)
+def test_booleans_are_supported_with_nulls_and_without(shop: Shop, flags: tuple[bool | None, ...]) -> None:
+    """pandas holds those with nulls as objects, and the baseline knows ``true`` and ``false``."""
+    configure(shop, min=0.7)
+    reference = labelled_frame(REFERENCE, 5)
+    member = pd.Series([(True, False, None)[place % 3] for place in range(len(reference))], dtype="boolean")
+    with shop.open() as workspace:
+        freeze(workspace, MODEL, "2", reference.assign(member=member), (*FEATURES, "member"), source="five good days")
+    rows = [{**row, "model_version": "2"} for row in records(day(0))]
+    shop.log([{**row, "features.member": flags[place % len(flags)]} for place, row in enumerate(rows)])
+    judged = shop.judge()
+    assert [each.check for each in judged.verdict.findings] == ["labels.coverage"]
+    assert document(judged.report_dir)["measurements"]["estimate"]["unsupported_share"] < 0.05
 
 
 def test_an_estimate_surely_below_its_bound_breaches_and_does_not_retrain(shop: Shop) -> None:

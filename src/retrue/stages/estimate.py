@@ -115,5 +115,10 @@ def _values(column: pd.Series[Any], bounds: Bounds) -> np.ndarray[Any, Any]:
 
     if bounds.categories is None:
         return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=float("nan"))
-    text = column.map({True: "true", False: "false"}) if column.dtype.kind == "b" else column.astype("string")
-    return text.astype(object).where(column.notna(), None).to_numpy(dtype=object)
+    texts = column.astype(object).map(_category_text, na_action="ignore")
+    return texts.astype(object).where(column.notna(), None).to_numpy(dtype=object)
+
+
+def _category_text(value: object) -> str:
+    """Return a value as the profile calls it: a column of booleans and nulls comes as objects."""
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
