@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 
 from retrue.results import Condition
-from retrue.statistics.conditions import bucketed, parts_of
+from retrue.statistics.conditions import QUARTERS, SHARES, bucketed, parts_of, rounded_edges
+
+RNG = np.random.default_rng(0)
 
 
 def texts(*values: str | None) -> np.ndarray:
@@ -38,6 +41,50 @@ def test_ranges_are_between_the_quantiles_of_the_rows_they_are_to_be_like() -> N
     values = np.concatenate([np.arange(1000.0), np.arange(5000.0, 6000.0)])
     alike = bucketed("temp", values, like=values < 1000, shares=(0.5,))
     assert Condition(column="temp", relation=">=", value="500") in alike.conditions
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.uniform(1000, 1009, 4000),
+        RNG.normal(-73.97, 0.01, 4000),
+        1.7e9 + RNG.uniform(0, 3600, 4000),
+        5e-6 + RNG.normal(0, 1e-9, 4000),
+        RNG.lognormal(0, 3, 4000),
+        np.round(RNG.exponential(20, 4000)) + 0.99,
+        np.where(RNG.random(4000) < 0.4, 19.99, RNG.uniform(10, 40, 4000)),
+    ],
+    ids=["pressure", "longitude", "time", "near a constant", "skewed", "prices", "one common price"],
+)
+@pytest.mark.parametrize("shares", [QUARTERS, SHARES], ids=["quarters", "tenths"])
+def test_edges_cut_where_the_quantiles_do(values: np.ndarray, shares: tuple[float, ...]) -> None:
+    quantiles = np.quantile(values, shares)
+    edges = rounded_edges(quantiles.tolist(), of=np.sort(values))
+    assert len(edges) == len(np.unique(quantiles))
+    for edge, quantile in zip(edges, np.unique(quantiles), strict=True):
+        assert abs((values < edge).mean() - (values < quantile).mean()) <= 0.01
+    column = bucketed("x", values, shares=shares)
+    assert len(list(parts_of(column, most=20))) == len(edges) + 1
+    assert len({str(each) for each in column.conditions}) == len(column.conditions) == 3 * len(edges) - 1
+
+
+def test_edges_have_no_more_digits_than_it_takes() -> None:
+    pressure = bucketed("pressure", np.linspace(1000, 1009, 4001), shares=QUARTERS)
+    told = [str(each) for each, _ in parts_of(pressure, most=4)]
+    assert told == [
+        "pressure < 1,002.2",
+        "pressure in [1,002.2, 1,004.5)",
+        "pressure in [1,004.5, 1,006.8)",
+        "pressure >= 1,006.8",
+    ]
+    few = np.random.default_rng(0).normal(50, 10, 40)
+    assert all(len(str(edge)) <= 5 for edge in rounded_edges(np.quantile(few, QUARTERS).tolist(), of=np.sort(few)))
+
+
+def test_numbers_that_would_look_alike_are_conditions_of_their_own() -> None:
+    for values in ([1e15, 1e15 + 1, 1e15 + 2], [0.00012341, 0.00012342], [1234567.1, 1234567.1000004]):
+        column = bucketed("id", np.array(values * 3))
+        assert [column.holds(each).sum() for each in column.conditions] == [3] * len(values)
 
 
 def test_parts_share_out_all_rows() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -14,7 +15,9 @@ from retrue.results import Condition
 
 TEXT_MAX = 100  # characters: a longer value is prose, not a category
 FEW = 30  # a number with as few different values is taken as categories
-DIGITS = 3  # significant digits of the edges of ranges, so that what is shown is what was measured
+DIGITS = 3  # significant digits of the edges of ranges, so that what is shown is what was measured; more where they lie close
+EXACT_DIGITS = 15  # what a float holds of a decimal number
+MOVED_MAX = 0.01  # of the rows, that rounding may move an edge past
 SHARES = (0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95)
 QUARTERS = (0.25, 0.5, 0.75)
 
@@ -49,52 +52,88 @@ def candidates(
         yield Condition(column=column, relation="is missing"), frozenset({None})
     present = found - {None}
     if edges is None:
-        texts = sorted(present, key=str)
-        yield from (_category(column, str(value), numbers) for value in texts if len(str(value)) <= TEXT_MAX)
+        texts = [str(value) for value in sorted(present, key=str) if len(str(value)) <= TEXT_MAX]
+        shown = number_texts([float(each) for each in texts]) if numbers else texts
+        for text, value in zip(texts, shown, strict=True):
+            yield Condition(column=column, relation="=", value=value), frozenset({text})
     elif len(present) > 1:
         yield from _ranges(column, edges)
 
 
-def _category(column: str, value: str, numbers: bool) -> Candidate:
-    shown = number_text(float(value)) if numbers else value
-    return Condition(column=column, relation="=", value=shown), frozenset({value})
-
-
 def _ranges(column: str, edges: Sequence[float]) -> Iterator[Candidate]:
-    for place, edge in enumerate(edges):
+    texts = [f"{edge:,.{EXACT_DIGITS}g}" for edge in edges]
+    for place, text in enumerate(texts):
         below, above = frozenset(range(place + 1)), frozenset(range(place + 1, len(edges) + 1))
-        yield Condition(column=column, relation="<", value=number_text(edge)), below
-        yield Condition(column=column, relation=">=", value=number_text(edge)), above
-    for place, bounds in enumerate(itertools.pairwise(edges), start=1):
-        yield _between(column, *bounds), frozenset({place})
+        yield Condition(column=column, relation="<", value=text), below
+        yield Condition(column=column, relation=">=", value=text), above
+    for place, (low, high) in enumerate(itertools.pairwise(texts), start=1):
+        yield Condition(column=column, relation="in", value=f"[{low}, {high})"), frozenset({place})
 
 
-def _between(column: str, low: float, high: float) -> Condition:
-    return Condition(column=column, relation="in", value=f"[{number_text(low)}, {number_text(high)})")
+def number_texts(values: Sequence[float]) -> list[str]:
+    """Return numbers as people read them; with all of their digits where they would look alike.
 
-
-def number_text(value: float) -> str:
-    """Return a number as people read it.
-
-    >>> number_text(2500.0), number_text(0.125), number_text(1e20)
-    ('2,500', '0.125', '1e+20')
+    >>> number_texts([2500.0, 0.125, 1e20]), number_texts([1e15, 1e15 + 1]), number_texts([0.1, 0.1000000001])
+    (['2,500', '0.125', '1e+20'], ['1,000,000,000,000,000', '1,000,000,000,000,001'], ['0.1', '0.1000000001'])
     """
+    texts = [_number_text(value) for value in values]
+    return texts if len(set(texts)) == len(set(values)) else [_exact_text(value) for value in values]
+
+
+def _number_text(value: float) -> str:
     if value and not 1e-4 <= abs(value) < 1e15:
         return f"{value:g}"
     return f"{value:,.6f}".rstrip("0").rstrip(".")
 
 
-def rounded_edges(values: Iterable[float]) -> tuple[float, ...]:
-    """Round edges to a few digits; equal ones become one.
+def _exact_text(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 2**63 else repr(value)
 
-    >>> rounded_edges([0.12345, 0.1234, 1999.6])
-    (0.123, 2000.0)
+
+def rounded_edges(values: Iterable[float], *, of: Values | None = None) -> tuple[float, ...]:
+    """Round edges to three digits, or as many more as it takes to leave each where it is among the others; equal ones become one.
+
+    None moves by more than a twentieth of the way to the next one. What stands twice is a value that many rows have: it stays.
+
+    Args:
+        values: Quantiles, in any order.
+        of: The values that they cut, in ascending order, where these are at hand: no edge moves past more than a hundredth of them, or one.
+
+    >>> rounded_edges([0.12345, 250.25, 1999.6]), rounded_edges([1002.253, 1004.48, 1006.71])
+    ((0.123, 250.0, 2000.0), (1002.3, 1004.5, 1006.7))
+    >>> rounded_edges([9.99, 19.99, 30.0]), rounded_edges([9.99, 19.99, 30.0], of=np.repeat([9.99, 19.99, 30.0], 9))
+    ((9.99, 20.0, 30.0), (9.99, 19.99, 30.0))
     """
-    return tuple(sorted({_rounded(value) for value in values}))
+    rows = Counter(_to_decimals(value, EXACT_DIGITS - 1 - _magnitude(value)) for value in values)
+    exact = sorted(rows)
+    gaps = [math.inf, *(high - low for low, high in itertools.pairwise(exact)), math.inf]
+    nearest = [min(pair) for pair in itertools.pairwise(gaps)]
+    return tuple(
+        value if rows[value] > 1 else _rounded(value, gap, of) for value, gap in zip(exact, nearest, strict=True)
+    )
 
 
-def _rounded(value: float) -> float:
-    return round(value, DIGITS - 1 - math.floor(math.log10(abs(value)))) if value else 0.0
+def _rounded(value: float, gap: float, of: Values | None) -> float:
+    least = DIGITS - 1 - _magnitude(value)
+    least = least if math.isinf(gap) else max(least, 1 - _magnitude(gap))
+    for decimals in range(least, EXACT_DIGITS - _magnitude(value)):
+        near = _to_decimals(value, decimals)
+        if of is None or _passed(of, value, near) <= max(1, MOVED_MAX * len(of)):
+            return near
+    return value
+
+
+def _passed(of: Values, value: float, near: float) -> int:
+    before, after = np.searchsorted(of, [value, near])
+    return abs(int(after) - int(before))
+
+
+def _to_decimals(value: float, decimals: int) -> float:
+    return round(value, decimals) + 0.0  # of -0.0 the plus makes 0.0
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0
 
 
 def on_own_columns(found: Iterable[Told]) -> Iterator[Told]:
@@ -167,7 +206,8 @@ def _quantiles(values: Values, shares: Sequence[float]) -> tuple[float, ...] | N
     present = values[~np.isnan(values)]
     if len(np.unique(present)) <= FEW:
         return None
-    return rounded_edges(float(each) for each in np.quantile(present, shares))
+    present = np.sort(present)
+    return rounded_edges((float(each) for each in np.quantile(present, shares)), of=present)
 
 
 def _bucketed(
