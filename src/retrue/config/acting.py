@@ -30,8 +30,9 @@ class GateSettings(Settings):
     """What a challenger must show on the same later rows.
 
     The two-sided paired bootstrap interval of its gain must lie above ``min_gain``. A slice refuses when its whole interval
-    lies below 0 and its gain below ``-max_slice_loss``: worse beyond noise, and by more than is tolerated. Slices with fewer
-    than ``min_slice_rows`` rows are left out; under ``min_rows`` rows in all it is refused.
+    lies below 0 and its gain below ``-max_slice_loss``: worse beyond noise, and by more than is tolerated. ``slices`` are columns:
+    of numbers the quarters of these rows, of anything else the values. Slices with fewer than ``min_slice_rows`` rows are left out;
+    a column of which none is left refuses, as do fewer than ``min_rows`` rows in all.
 
     ``resample`` is what the bootstrap draws: blocks of time of this length, whole, or ``rows``, one by one. Rows of one day
     share its conditions; drawn one by one they pass for more evidence than they are, and a challenger that was lucky on some

@@ -10,13 +10,17 @@ compared by McNemar's exact test instead.
 A slice refuses when its whole interval lies below 0 and its gain below ``-max_slice_loss``: it is worse beyond noise, and by
 more than is tolerated. Asking each slice to prove the opposite (its interval above ``-max_slice_loss``) would refuse nearly every
 challenger that has a small slice: with a standard error equal to the loss tolerated, 83 % of those that harm nothing.
+Slices are cut as reports cut them: the values of a column, or numbers at the quartiles of these rows. A column of which none
+can be judged refuses: it was named so that a challenger must not harm it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,15 +29,14 @@ from numpy.typing import ArrayLike
 from retrue.config import GATE_BLOCKS_MIN, GateSettings
 from retrue.labelled import Array, LabelledRows, NotMeasurableError, as_array, find_nulls, read_labelled
 from retrue.metrics import NEED_SCORE, greater_is_better, improvement
-from retrue.results import GateResult, Interval, SliceComparison
+from retrue.results import Condition, GateResult, Interval, SliceComparison
 from retrue.scoring import Positions, interval_of, number_blocks, resampler, resamples_of, undefined, value_of
+from retrue.statistics.conditions import QUARTERS, TEXT_MAX, Bucketed, bucketed, parts_of
 from retrue.statistics.mcnemar import mcnemar_interval
 from retrue.statistics.sequential import mean_sequence
 from retrue.times import duration_text
 
 log = logging.getLogger(__name__)
-
-SLICE_CHARACTERS_MAX = 40
 
 
 def judge_challenger(
@@ -63,8 +66,9 @@ def judge_challenger(
         settings: ``min_gain`` and ``max_slice_loss`` are in units of the metric.
         times: When each row happened, without a zone, on the clock whose days are meant. Only ``resample: rows`` does without.
         weights: 1 / inclusion probability of each row; None for equal ones.
-        slices: Column to its value in each row. Values with fewer than ``min_slice_rows`` rows, in fewer than 10 blocks, or on
-            which the metric has no value, are not judged.
+        slices: Column to its value in each row; numbers of more than 30 different values are cut at their quartiles. Slices
+            with fewer than ``min_slice_rows`` rows, in fewer than 10 blocks, or on which the metric has no value, are not
+            judged; a column of which none is refuses.
         watched_blocks: None for a single look. Else the gain is the mean of the blocks' gains, each block counting the same,
             with an interval that is valid at every look and narrowest after so many blocks.
         seed: The same rows in any order and the same seed give the same result.
@@ -95,12 +99,14 @@ def judge_challenger(
             test=test,
             undecided=watched_blocks is not None and isinstance(reason, _TooFewError),
         )
-    groups = {"": np.arange(pair.rows), **dict(_slices(metric, pair, settings))}
+    slices_of = [_slices(metric, column, pair, settings) for column in pair.slices]
+    groups = {"": np.arange(pair.rows)} | {name: rows for each in slices_of for name, rows in each.rows.items()}
     gains = _compare(metric, pair, groups, settings, watched_blocks, seed)
     overall, blocks = gains.pop(""), pair.blocks_of(groups[""])
     compared = tuple(
         SliceComparison(name=name, rows=len(groups[name]), gain=gain) for name, gain in gains.items() if gain
     )
+    unjudged = [each.refusal(metric) for each in slices_of if not any(gains[name] for name in each.rows)]
     return GateResult(
         metric=metric,
         rows=pair.rows,
@@ -108,7 +114,11 @@ def judge_challenger(
         challenger=pair.values[1],
         gain=overall,
         slices=compared,
-        refusals=(*_refuse_gain(metric, overall, settings, blocks), *_refuse_slices(metric, compared, settings)),
+        refusals=(
+            *_refuse_gain(metric, overall, settings, blocks),
+            *_refuse_slices(metric, compared, settings),
+            *unjudged,
+        ),
         resample=resample,
         blocks=blocks,
         test=test,
@@ -125,7 +135,7 @@ class _Pair:
     champion: LabelledRows
     challenger: LabelledRows
     values: tuple[float, float]
-    slices: Mapping[str, np.ndarray[Any, np.dtype[np.object_]]]
+    slices: Sequence[Bucketed]
     blocks: Positions | None
 
     @property
@@ -159,8 +169,11 @@ def _read_pair(
     before, after = (
         _read_model(who, metric, task, truth, given, weight, positive_label) for who, given in answers.items()
     )
-    named = {column: _texts(as_array(values)[arrived]) for column, values in sorted(slices.items())}
-    codes = [np.unique(values.astype(str), return_inverse=True)[1] for values in named.values()]
+    named = [
+        bucketed(column, _numbers_or_texts(as_array(values)[arrived]), shares=QUARTERS)
+        for column, values in sorted(slices.items())
+    ]
+    codes = [column.codes for column in named]
     if blocks is not None:
         codes.append(blocks)
     order = np.lexsort([*codes, *after.columns, *before.columns])
@@ -174,7 +187,7 @@ def _read_pair(
         raise NotMeasurableError(
             f"{metric} is not finite: {values[0]:g} of the champion, {values[1]:g} of the challenger"
         )
-    ordered = {column: texts[order] for column, texts in named.items()}
+    ordered = [replace(column, codes=column.codes[order]) for column in named]
     blocks = None if blocks is None else blocks[order]
     return _Pair(champion=before, challenger=after, values=values, slices=ordered, blocks=blocks)
 
@@ -215,25 +228,67 @@ def _read_model(
     return rows
 
 
-def _texts(values: Any) -> np.ndarray[Any, np.dtype[np.object_]]:
-    texts = np.where(find_nulls(values), "(null)", np.array([str(each) for each in values.tolist()], dtype=object))
-    return np.asarray(texts, dtype=object)
+def _numbers_or_texts(values: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return floats where all values are numbers, in whatever way they are held, else texts with None for nulls."""
+    if values.dtype.kind in "iuf":
+        return np.asarray(values, dtype=float)
+    absent, listed = find_nulls(values), values.tolist()
+    if all(null or _is_number(each) for each, null in zip(listed, absent, strict=True)):
+        return np.array([np.nan if null else float(each) for each, null in zip(listed, absent, strict=True)])
+    texts = np.empty(len(listed), dtype=object)
+    texts[:] = [None if null else str(each) for each, null in zip(listed, absent, strict=True)]
+    return texts
 
 
-def _slices(metric: str, pair: _Pair, settings: GateSettings) -> Iterator[tuple[str, Positions]]:
-    for column, values in pair.slices.items():
-        names, codes = np.unique(values.astype(str), return_inverse=True)
-        for number in np.flatnonzero(np.bincount(codes) >= settings.min_slice_rows):
-            rows = np.flatnonzero(codes == number)
-            name = f"{column}={str(names[number])[:SLICE_CHARACTERS_MAX]}"
-            why = undefined(metric, pair.champion.take(rows)) or undefined(metric, pair.challenger.take(rows))
-            blocks = pair.blocks_of(rows)
-            if blocks and blocks < GATE_BLOCKS_MIN:
-                why = why or f"its rows lie in {blocks} blocks, at least {GATE_BLOCKS_MIN} are needed"
-            if why:
-                log.info("a slice of %s is not judged: %s", column, why)
-            else:
-                yield name, rows
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slices:
+    """The rows of a column's slices that can be judged, and of the largest that cannot why."""
+
+    column: str
+    rows: dict[str, Positions] = field(default_factory=dict)
+    why: str = ""
+
+    def refusal(self, metric: str) -> str:
+        """Say that no slice of the column was judged."""
+        why = self.why or f"the gain in {metric} of none can be bounded"
+        return (
+            f"no slice of {self.column} can be judged: {why}; wait for more labels, lengthen retrain.holdout, or change"
+            " retrain.gate.slices or .min_slice_rows"
+        )
+
+
+def _slices(metric: str, column: Bucketed, pair: _Pair, settings: GateSettings) -> _Slices:
+    judged: dict[str, Positions] = {}
+    unjudged = {0: f"it has no value of at most {TEXT_MAX} characters"}
+    most = max(1, pair.rows // settings.min_slice_rows)  # more cannot have so many rows
+    for condition, holds in parts_of(column, most=most):
+        rows = np.flatnonzero(holds)
+        if why := _unjudged(metric, rows, pair, settings):
+            log.info("a slice of %s is not judged: %s", column.name, why)
+            unjudged.setdefault(len(rows), f"the largest, {_name(condition)}: {why}")
+        else:
+            judged[_name(condition)] = rows
+    return _Slices(column=column.name, rows=judged, why="" if judged else unjudged[max(unjudged)])
+
+
+def _name(condition: Condition) -> str:
+    """Return what a slice is called, also in MLflow's metrics of earlier gates: ``origin=EWR``, ``distance >= 1,000``."""
+    return f"{condition.column}={condition.value}" if condition.relation == "=" else str(condition)
+
+
+def _unjudged(metric: str, rows: Positions, pair: _Pair, settings: GateSettings) -> str:
+    """Return why some rows cannot be judged, or ""."""
+    if len(rows) < settings.min_slice_rows:
+        return f"{len(rows):,} rows, at least {settings.min_slice_rows:,} are needed"
+    blocks = pair.blocks_of(rows)
+    why = undefined(metric, pair.champion.take(rows)) or undefined(metric, pair.challenger.take(rows))
+    if not why and blocks and blocks < GATE_BLOCKS_MIN:
+        return f"rows in {blocks} blocks, at least {GATE_BLOCKS_MIN} are needed"
+    return why
 
 
 def _compare(
