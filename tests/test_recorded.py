@@ -308,6 +308,16 @@ def test_a_gate_is_recorded_with_its_slices_and_refusals() -> None:
     assert "<b>" not in page
 
 
+def test_a_gate_of_small_errors_is_shown_with_digits() -> None:
+    gain = Interval(value=3e-7, low=1.25e-7, high=5e-7)
+    small = replace(GATE, metric="mae", champion=2.31e-6, challenger=2.01e-6, gain=gain, slices=(), refusals=())
+    page = gate_html(small)
+    assert "champion 2.31e-06, challenger 2.01e-06" in page
+    assert "<td>+3e-07<td>+1.25e-07 … +5e-07" in page
+    assert "| +3e-07 [+1.25e-07, +5e-07] mae |" in gate_markdown("", small)
+    assert "champion 0.6100, challenger 0.6400" in gate_html(GATE)
+
+
 def test_a_gate_records_what_its_intervals_are_drawn_from() -> None:
     by_day = replace(GATE, resample="1d", blocks=21)
     assert gate_metrics(by_day)["gate.blocks"] == 21

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrue.config import ModelSettings
+from retrue.digits import percent
 from retrue.findings import (
     DOMAIN_UNFROZEN,
     ESTIMATE,
@@ -67,7 +68,8 @@ def unreadable_reasons(measurements: Measurements, settings: ModelSettings) -> I
     elif pull.rows < settings.window.min_rows:
         yield f"{pull.rows} rows, under min_rows {settings.window.min_rows}"
     if pull.set_aside_share > settings.quality.max_set_aside_share:
-        yield f"{pull.set_aside_share:.1%} of the input was set aside, over {settings.quality.max_set_aside_share:.1%}"
+        most = settings.quality.max_set_aside_share
+        yield f"{percent(pull.set_aside_share, 1)} of the input was set aside, over {percent(most, 1)}"
 
 
 def _outcome(blocking: tuple[str, ...], findings: list[Finding], reasons: tuple[str, ...]) -> Outcome:

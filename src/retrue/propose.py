@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from retrue.digits import percent
 from retrue.results import ColumnKind, ColumnProfile, Profile, Severity
 
 NULL_MARGIN = 0.05  # share of rows; the default of quality.max_null_rise
@@ -67,7 +68,7 @@ def _rows(profile: Profile, window_rows: int | None) -> dict[str, Any]:
 def _nulls(column: ColumnProfile) -> dict[str, Any]:
     share = column.nulls / column.rows if column.rows else 0.0
     mostly = _floor(1 - share - NULL_MARGIN)
-    why = f"{share:.2%} of {column.rows:,} reference rows are null; {NULL_MARGIN:.0%} of rows more may be."
+    why = f"{percent(share)} of {column.rows:,} reference rows are null; {NULL_MARGIN:.0%} of rows more may be."
     kwargs = {"column": column.name, "mostly": mostly}
     return _entry("expect_column_values_to_not_be_null", kwargs, Severity.WARNING, why)
 

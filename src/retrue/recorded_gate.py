@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from html import escape
 
+from retrue.digits import decimal_all
 from retrue.recorded import Json, encode_name, plain
 from retrue.results import GateResult, Interval, RetrainCause
 
@@ -72,15 +73,18 @@ def _comparison(gate: GateResult) -> str:
     if gate.gain is None or gate.champion is None or gate.challenger is None:
         return f"<p>The two could not be compared by {escape(gate.metric)} on {gate.rows:,} rows.</p>"
     parts = [("all rows", gate.rows, gate.gain), *((part.name, part.rows, part.gain) for part in gate.slices)]
-    rows = "".join(
-        f"<tr><td>{escape(name)}<td>{rows:,}<td>{gain.value:+.4f}<td>{gain.low:+.4f} … {gain.high:+.4f}"
-        for name, rows, gain in parts
-    )
+    rows = "".join(f"<tr><td>{escape(name)}<td>{rows:,}{_gain(gain)}" for name, rows, gain in parts)
+    champion, challenger = decimal_all([gate.champion, gate.challenger], 4)
     return (
-        f"<p>{escape(gate.metric)} on the same rows: champion {gate.champion:.4f}, challenger {gate.challenger:.4f}.</p>"
+        f"<p>{escape(gate.metric)} on the same rows: champion {champion}, challenger {challenger}.</p>"
         f"<table><tr><th>slice<th>rows<th>gain<th>{gate.gain.confidence:.0%} interval{rows}</table>"
         f"<p>{_tested(gate)}</p>"
     )
+
+
+def _gain(gain: Interval) -> str:
+    value, low, high = decimal_all([gain.value, gain.low, gain.high], 4, sign="+")
+    return f"<td>{value}<td>{low} … {high}"
 
 
 def _tested(gate: GateResult) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from retrue.config import GateSettings
+from retrue.digits import decimal_all, percent
 from retrue.labelled import LabelledRows, NotMeasurableError, as_array, find_nulls, read_labelled
 from retrue.results import GateCheck
 from retrue.scoring import interval_of, number_blocks, resamples_of, undefined
@@ -134,10 +135,11 @@ def calibration_check(
     bounds = _rise_bounds(models, settings, blocks, seed)
     rise = errors[1] - errors[0]
     kept = bounds is not None and not (bounds[0] > 0 and rise > limit)
-    shown = f"{settings.confidence:.0%} interval {bounds[0]:+.4f} to {bounds[1]:+.4f}" if bounds else "no interval"
+    low, high = decimal_all(bounds, 4, sign="+") if bounds else ("", "")
+    before, after = decimal_all(errors, 4)
+    shown = f"{settings.confidence:.0%} interval {low} to {high}" if bounds else "no interval"
     refusal = (
-        f"worse calibrated: expected calibration error {errors[1]:.4f} against {errors[0]:.4f} ({shown}),"
-        f" and it may rise by {limit:g}"
+        f"worse calibrated: expected calibration error {after} against {before} ({shown}), and it may rise by {limit:g}"
     )
     return GateCheck(
         name="calibration",
@@ -207,7 +209,7 @@ def leakage_check(
     elif copies / rows > limit and copies > COPIES_BEYOND_NOISE * error:
         refusal = (
             f"leakage: {copies:,.0f} of the {rows:,} rows it is judged by equal one it was trained on in all features and the"
-            f" label, beyond those equal by chance, and {limit:.2%} are allowed (gate.max_equal_share)"
+            f" label, beyond those equal by chance, and {percent(limit)} are allowed (gate.max_equal_share)"
         )
     what = "copies of training rows, as a share of the rows judged by"
     return GateCheck(name="leakage", what=what, value=copies / rows, limit=limit, refusal=refusal)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from retrue.config import GATE_BLOCKS_MIN, GateSettings
+from retrue.digits import decimal_all
 from retrue.gate.comparison import judge_challenger
 from retrue.labelled import NotMeasurableError, as_array, find_nulls, read_labelled
 from retrue.metrics import NEED_SCORE, greater_is_better
@@ -123,9 +124,10 @@ def judge_probation(
         )
         return ProbationLook(outcome="inconclusive", reason=reason, rows=compared.rows)
     worse = compared.gain.high < 0
+    new, old = decimal_all([compared.challenger or 0.0, compared.champion or 0.0], 4)
     reason = (
         f"{'worse' if worse else 'not shown to be worse'} than the version before on the same {compared.rows:,} rows:"
-        f" {metric} {compared.challenger:.4f} against {compared.champion:.4f}, {_shown(compared.gain)}"
+        f" {metric} {new} against {old}, {_shown(compared.gain)}"
     )
     return ProbationLook(outcome="worse" if worse else "kept", reason=reason, rows=compared.rows, gain=compared.gain)
 
@@ -151,10 +153,12 @@ def _against_past(
     best = max(sign * now.low, sign * now.high)
     worst_before = min(sign * past.baseline.low, sign * past.baseline.high)
     worse = best < min(worst_before, sign * past.previous_at_gate)
+    value, low, high = decimal_all([now.value, now.low, now.high], 4)
+    before_low, before_high, at_gate = decimal_all([past.baseline.low, past.baseline.high, past.previous_at_gate], 4)
     reason = (
-        f"{metric} {now.value:.4f} [{now.low:.4f}, {now.high:.4f}] on {rows:,} rows,"
-        f" {'worse than' if worse else 'held against'} its own baseline [{past.baseline.low:.4f}, {past.baseline.high:.4f}]"
-        f" and the {past.previous_at_gate:.4f} of the version before at the gate, which cannot be loaded to be compared"
+        f"{metric} {value} [{low}, {high}] on {rows:,} rows,"
+        f" {'worse than' if worse else 'held against'} its own baseline [{before_low}, {before_high}]"
+        f" and the {at_gate} of the version before at the gate, which cannot be loaded to be compared"
     )
     return ProbationLook(outcome="worse" if worse else "kept", reason=reason, rows=rows)
 
@@ -202,4 +206,5 @@ def _interval(
 
 
 def _shown(gain: Interval) -> str:
-    return f"gain {gain.value:+.4f} ({gain.confidence:.1%} interval {gain.low:+.4f} to {gain.high:+.4f})"
+    value, low, high = decimal_all([gain.value, gain.low, gain.high], 4, sign="+")
+    return f"gain {value} ({gain.confidence:.1%} interval {low} to {high})"

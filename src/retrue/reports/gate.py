@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from retrue.digits import decimal_all
 from retrue.reports.escape import escape_markdown
 from retrue.results import GateResult, Interval
 
@@ -33,4 +34,5 @@ def _table(gate: GateResult) -> Iterator[str]:
 
 
 def _shown(gain: Interval) -> str:
-    return f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+    value, low, high = decimal_all([gain.value, gain.low, gain.high], 4, sign="+")
+    return f"{value} [{low}, {high}]"

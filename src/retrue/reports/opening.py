@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from retrue.digits import decimal
 from retrue.metrics import greater_is_better
 from retrue.reports.figures import day, metric, share
 from retrue.reports.since import NO_HINDSIGHT, Hindsight
@@ -220,7 +221,7 @@ def _doubt(part: Interval) -> str:
 
 
 def _size(part: Interval) -> str:
-    return f"{abs(part.value):.3f}"
+    return decimal(abs(part.value))
 
 
 def _between(found: Interval) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from retrue.digits import decimal_all
 from retrue.reports.figures import count, metric, share
 from retrue.results import Attribution, Interval, Measurements, Slice, Slices, Unmeasured
 
@@ -60,25 +61,18 @@ def _parts(split: Attribution) -> Iterator[Row]:
 def _features(split: Attribution) -> Iterator[Row]:
     yield from (_part(each.name, each.change) for each in split.features[:FEATURES_MAX])
     rest = sum(each.change.value for each in split.features[FEATURES_MAX:]) + split.remainder
-    yield {"name": "all others, and what no single feature makes", "value": _signed(rest), "interval": ""}
+    yield {"name": "all others, and what no single feature makes", "value": _signed(rest)[0], "interval": ""}
 
 
 def _by_slice(split: Attribution) -> Iterator[Row]:
     for each in sorted(split.slices, key=lambda part: -abs(part.total))[:SLICES_MAX]:
-        yield {
-            "name": each.name,
-            "total": _signed(each.total),
-            "inputs": _signed(each.inputs + each.unsupported),
-            "relation": _signed(each.relation),
-        }
+        total, inputs, relation = _signed(each.total, each.inputs + each.unsupported, each.relation)
+        yield {"name": each.name, "total": total, "inputs": inputs, "relation": relation}
 
 
 def _part(name: str, change: Interval) -> Row:
-    return {
-        "name": name,
-        "value": _signed(change.value),
-        "interval": f"{_signed(change.low)} to {_signed(change.high)}",
-    }
+    value, low, high = _signed(change.value, change.low, change.high)
+    return {"name": name, "value": value, "interval": f"{low} to {high}"}
 
 
 def _slice(each: Slice) -> Row:
@@ -123,5 +117,5 @@ def _notes(slices: Slices | None, split: Attribution | Unmeasured | None) -> Ite
         yield f"The change is split on {count(split.rows_after)} rows of the window and {count(split.rows_before)} of the baseline"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+def _signed(*values: float) -> list[str]:
+    return decimal_all(values, sign="+")

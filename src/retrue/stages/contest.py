@@ -11,6 +11,7 @@ from retrue.adapters.registry_mlflow import MlflowRegistry
 from retrue.adapters.suite_gx import load_suite
 from retrue.baselines import read_baseline, read_reference
 from retrue.config import ModelSettings, RetrainSettings
+from retrue.digits import percent
 from retrue.errors import ModelError
 from retrue.gate import judge_challenger
 from retrue.ledger import EXTERNAL
@@ -132,7 +133,7 @@ def _refuse_bad_rows(
         raise ModelError(f"the labelled windows lack {', '.join(missing[:5])}, which the champion's baseline has")
     if pulled.report.set_aside_share > settings.quality.max_set_aside_share:
         raise ModelError(
-            f"{pulled.report.set_aside_share:.1%} of the rows to train on were set aside: mend the log first"
+            f"{percent(pulled.report.set_aside_share, 1)} of the rows to train on were set aside: mend the log first"
         )
     if settings.expectations is None:
         return

@@ -8,6 +8,7 @@ from typing import Any
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
 from retrue.baselines import baseline_versions
 from retrue.config import ModelSettings
+from retrue.digits import decimal_all
 from retrue.ledger import RetrainRequest
 from retrue.results import Baseline, GateResult, RetrainCause
 from retrue.stages.contest import Contest
@@ -165,8 +166,9 @@ def _promote(workspace: Workspace, answered: Answered, gate: GateResult) -> Retr
 def _shown(gate: GateResult) -> str:
     if gate.gain is None or gate.champion is None or gate.challenger is None:
         return "not compared"
-    gain = f"gain {gate.gain.value:+.3f} [{gate.gain.low:+.3f}, {gate.gain.high:+.3f}]"
-    return f"{gate.metric} {gate.challenger:.3f} against {gate.champion:.3f}, {gain},"
+    new, old = decimal_all([gate.challenger, gate.champion])
+    gain, low, high = decimal_all([gate.gain.value, gate.gain.low, gate.gain.high], sign="+")
+    return f"{gate.metric} {new} against {old}, gain {gain} [{low}, {high}],"
 
 
 def close(workspace: Workspace, request: RetrainRequest, state: Any, reason: str) -> None:

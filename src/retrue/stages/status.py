@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from retrue.digits import decimal, decimal_all
 from retrue.failures.lifecycle import FailureStatus
 from retrue.failures.stories import FailureStory
 from retrue.ledger import Revision
@@ -83,12 +84,12 @@ class Standing:
         if not estimated:
             return ""
         met = [(guess, fact) for guess, fact in pairs if guess is not None and fact is not None]
-        newest = f"{self.metric}: estimated {estimated[0]:.3f} in the newest window that has an estimate"
+        newest = f"{self.metric}: estimated {decimal(estimated[0])} in the newest window that has an estimate"
         if not met:
             return f"{newest}; no labels to compare with yet"
         apart = sum(abs(guess - fact) for guess, fact in met) / len(met)
-        guess, fact = met[0]
-        return f"{newest}; estimated {guess:.3f}, realised {fact:.3f} where labels came last; {apart:.3f} apart over {len(met)} windows"
+        guess, fact = decimal_all(met[0])
+        return f"{newest}; estimated {guess}, realised {fact} where labels came last; {decimal(apart)} apart over {len(met)} windows"
 
     def _value(self, revision: Revision, how: str) -> float | None:
         return revision.metrics.get(f"performance.{self.metric}.{how}")
