@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from retrue.config import ModelSettings
+from retrue.digits import decimal_all
 from retrue.metrics import greater_is_better, improvement
 from retrue.results import (
     ESTIMATED,
@@ -158,5 +159,8 @@ def shown(interval: Interval) -> str:
 
     >>> shown(Interval(value=0.65, low=0.6, high=0.7))
     '0.650 [0.600, 0.700]'
+    >>> shown(Interval(value=1e-6, low=9e-7, high=1.2e-6))
+    '1e-06 [9e-07, 1.2e-06]'
     """
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    value, low, high = decimal_all((interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"

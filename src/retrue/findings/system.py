@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retrue.config import ModelSettings, SystemSettings, TrafficSettings, nearest
+from retrue.digits import percent
 from retrue.results import Finding, Measurements, Resources, Severity, SystemHealth
 
 FAILURES_UNKNOWN = "system.status"
@@ -172,10 +173,6 @@ def _used(read: Callable[[Resources], float | None]) -> Callable[[SystemHealth],
     return lambda health: read(health.resources) if health.resources else None
 
 
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
-
-
 def _milliseconds(value: float) -> str:
     return f"{value:,.1f} ms".replace(".0 ms", " ms")
 
@@ -208,7 +205,7 @@ def _share_bound(key: str) -> _Bound:
         check=check,
         what="the share of failures",
         value=_share_of(kind) if kind else lambda health: health.error_share,
-        shown=_percent,
+        shown=percent,
         says=lambda value, at: f"{value} of inferences{at} {did}",
         severity=Severity.CRITICAL if check == "system.errors" else Severity.WARNING,
     )
