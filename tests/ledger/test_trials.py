@@ -71,11 +71,35 @@ def test_a_look_is_asked_for_once_and_starts_a_flow_run_of_its_own(ledger: Ledge
     for _ in range(2):
         ledger.requests.ask_look(asked, week(1).end, NOW)
     first, look = ledger.outbox.rows(kind="retrain")
-    assert look.dedup_key == f"{first.dedup_key}:{week(1).end.isoformat()}"
+    assert look.dedup_key == f"{first.dedup_key}:look:{week(1).end.isoformat()}:1"
     assert look.payload["request_id"] == asked
     ledger.requests.cancel(asked, by="ada", reason="enough", now=NOW)
     ledger.requests.ask_look(asked, week(2).end, NOW)
     assert len(ledger.outbox.rows(kind="retrain")) == 2
+
+
+def looks_at(ledger: Ledger, end: str) -> int:
+    return sum(f":look:{end}:" in row.dedup_key for row in ledger.outbox.rows(kind="retrain"))
+
+
+def test_a_look_that_came_to_nothing_is_asked_for_again(ledger: Ledger, asked: str) -> None:
+    wait(ledger, asked)
+    end = week(8).end
+    ledger.requests.ask_look(asked, end, NOW)
+    wait(ledger, asked)
+    for _ in range(2):
+        ledger.requests.ask_look(asked, end, NOW + DAY)
+    assert looks_at(ledger, end.isoformat()) == 2
+
+
+def test_a_look_whose_run_was_killed_is_asked_for_again(ledger: Ledger, asked: str) -> None:
+    wait(ledger, asked)
+    end = week(8).end
+    ledger.requests.ask_look(asked, end, NOW)
+    ledger.requests.claim(asked, NOW, lease_seconds=60)
+    commit(ledger, verdict(1, DROP), now=NOW + DAY)
+    ledger.requests.ask_look(asked, end, NOW + DAY)
+    assert looks_at(ledger, end.isoformat()) == 2
 
 
 def test_a_watching_challenger_is_promoted_by_its_claim(ledger: Ledger, asked: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from retrue.errors import FencedError
+from retrue.errors import DeliveryError, FencedError
 from retrue.stages.introduce import introduce
 from retrue.stages.promotion import Retrained
 from retrue.stages.retrain import request_for, retrain_model
@@ -58,7 +58,7 @@ def another_day(shop: Shop, number: int, *, sign: float, with_labels: bool = Tru
 def looks_asked_for(shop: Shop) -> list[str]:
     with shop.open() as workspace:
         rows = workspace.ledger.outbox.rows(kind="retrain")
-        return [row.dedup_key.split(":", 4)[-1] for row in rows if row.dedup_key.count(":") > 3]
+        return [row.dedup_key.partition(":look:")[2] for row in rows if ":look:" in row.dedup_key]
 
 
 def test_a_watched_challenger_is_promoted_by_later_windows(tmp_path: Path, name: str, mlflow_uri: str) -> None:
@@ -139,6 +139,25 @@ def test_a_shadow_is_judged_once_by_exactly_the_windows_after_its_training(
     assert judged.gate is not None
     assert (judged.gate.test, judged.gate.rows) == ("bootstrap", 2 * ROWS)
     assert (judged.version, champion(shop)) == ("2", "2")
+
+
+def test_a_shadow_whose_look_met_no_mlflow_is_looked_at_after_the_next_window(
+    tmp_path: Path, name: str, mlflow_uri: str
+) -> None:
+    shop = waiting(tmp_path, name, mlflow_uri, sign=-1.0, shadow=True, shadow_windows=1)
+    gate = {**BLOCKS, "shadow": True, "shadow_windows": 1}
+    request = ask(shop)
+    look(shop, request)
+    another_day(shop, HOLDOUT, sign=-1.0)
+    assert len(looks_asked_for(shop)) == 1
+    shop.configure(mlflow="http://127.0.0.1:9", retrain={**RETRAIN, "gate": gate})
+    with pytest.raises(DeliveryError):
+        look(shop, request)
+    shop.configure(mlflow=mlflow_uri, retrain={**RETRAIN, "gate": gate})
+    another_day(shop, HOLDOUT + 1, sign=-1.0)
+    first, again = looks_asked_for(shop)
+    assert first.rpartition(":")[0] == again.rpartition(":")[0], "the same look"
+    assert look(shop, request).state == "promoted"
 
 
 def test_a_trial_ends_when_the_champion_is_another_one(tmp_path: Path, name: str, mlflow_uri: str) -> None:

@@ -150,14 +150,17 @@ class RetrainRequests:
             connection.execute(update(requests).where(requests.c.id == trial.request_id).values(waiting))
 
     def ask_look(self, request: str, end: datetime, now: datetime) -> None:
-        """Ask a flow run to look again at a watching request, by the rows up to ``end``; asking twice is asking once."""
+        """Ask a flow run to look again at a watching request, by the rows up to ``end``.
+
+        Asking twice is asking once, until a flow run has claimed the request: one that waits again has not been answered.
+        """
         with self._store.write(_model_of(request)) as connection:
             row = request_row(connection, request)
             if row.state != "watching":
                 return
             cause = CAUSE.validate_python(row.cause)
             facts = {**asdict(cause), "as_of": end.isoformat(), "request_id": request}
-            key = f"retrain:{request}:{end.isoformat()}"
+            key = f"{_looks_of(request)}{end.isoformat()}:{row.token}"
             add_effects(connection, row.model, [Effect(kind="retrain", dedup_key=key, payload=facts)], now)
 
     def cancel(self, request: str, *, by: str, reason: str, now: datetime) -> RetrainRequest:
@@ -278,6 +281,11 @@ def request_row(connection: Connection, request: str) -> Row[tuple[object, ...]]
     if row is None:
         raise LedgerError(f"no retraining request {request[:128]!r}")
     return row
+
+
+def _looks_of(request: str) -> str:
+    """Return how the dedup keys begin of the effects that ask for looks at a request's challenger."""
+    return f"retrain:{request}:look:"
 
 
 def _model_of(request: str) -> str:
