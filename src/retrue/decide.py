@@ -151,16 +151,13 @@ def _retraining(
     refusal = _unasked(case, retrain) if not asking else _refusal(case)
     if refusal:
         return None, refusal, None
-    back = (
-        case.standing.rolled_back
-    )  # what it was promoted for came back with the version before: an attempt that failed
-    hopeless = next((change for change in asking if change.incident.attempt + back >= retrain.max_attempts), None)
+    hopeless = next((change for change in asking if _tried(case, change.incident) >= retrain.max_attempts), None)
     if hopeless:
-        tried = f"{hopeless.incident.attempt + back} of {retrain.max_attempts} attempts"
+        tried = f"{_tried(case, hopeless.incident)} of {retrain.max_attempts} attempts"
         return None, f"No retraining: {tried} have not cured {hopeless.incident.check}; a person is needed.", hopeless
-    cooling = _cooling(case, retrain)
-    if cooling:
-        return None, cooling, None
+    waits = _cooling(case, retrain) or _pausing(case, retrain)
+    if waits:
+        return None, waits, None
     cause = _cause(case, asking[0].incident)
     return cause, f"Retraining asked for by {cause.check}, attempt {cause.attempt}.", None
 
@@ -208,12 +205,36 @@ def _refusal(case: Case) -> str:
     return ""
 
 
+def _tried(case: Case, incident: Incident) -> int:
+    """Return how many retrainings were to cure an incident: those of its episode but the failed, which tried nothing, and rollbacks.
+
+    What a version was promoted for comes back with the version before it.
+    """
+    failed = sum(as_of > incident.opened_window for as_of in case.standing.failed.get(incident.fingerprint, ()))
+    return max(incident.attempt - failed, 0) + case.standing.rolled_back
+
+
 def _cooling(case: Case, retrain: RetrainSettings) -> str:
     last = case.standing.last_as_of
     as_of = case.clock + case.settings.window.settle
     if last is None or as_of - last >= retrain.cooldown:
         return ""
     return f"No retraining: the last one was as of {last:%Y-%m-%d %H:%M}, the next may be from {last + retrain.cooldown:%Y-%m-%d %H:%M} UTC."
+
+
+def _pausing(case: Case, retrain: RetrainSettings) -> str:
+    """Refuse a retraining soon after others that failed: each in a row doubles the wait, from a window's length to the cool-down."""
+    failing = case.standing.failing
+    if not failing:
+        return ""
+    pause = min(case.settings.window.every * 2 ** min(len(failing) - 1, 20), retrain.cooldown)
+    last = max(failing)
+    if case.clock + case.settings.window.settle - last >= pause:
+        return ""
+    which = f"the last {len(failing)} failed, the newest" if len(failing) > 1 else "the last one failed,"
+    return (
+        f"No retraining: {which} as of {last:%Y-%m-%d %H:%M}; the next may be from {last + pause:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _cause(case: Case, incident: Incident) -> RetrainCause:

@@ -6,7 +6,7 @@ import pytest
 from retrue.errors import FencedError, LedgerError
 from retrue.ledger import Ledger
 from retrue.results import RetrainCause
-from tests.ledger.verdicts import DROP, NOW, ONCALL, commit, serve, verdict, week
+from tests.ledger.verdicts import DROP, NOW, ONCALL, TEAM, commit, serve, verdict, week
 
 HOUR = timedelta(hours=1)
 BY_HAND = RetrainCause(
@@ -57,6 +57,71 @@ def test_a_retraining_that_failed_starts_no_cool_down(ledger: Ledger, asked: str
     ledger.requests.close(asked, token=token, state="failed", reason="MLflow was down", now=NOW)
     commit(ledger, verdict(1, DROP))
     assert [request.state for request in ledger.requests.list("m")] == ["open", "failed"]
+
+
+def fail(ledger: Ledger, request: str) -> None:
+    token = ledger.requests.claim(request, NOW).token
+    ledger.requests.close(request, token=token, state="failed", reason="no disk left", now=NOW)
+
+
+def test_retrainings_that_failed_are_no_attempts_and_are_asked_for_ever_more_rarely(ledger: Ledger, asked: str) -> None:
+    """`max_attempts` is 2, and the cool-down two weeks."""
+    fail(ledger, asked)
+    asked_in = []
+    for number in range(1, 7):
+        reason = commit(ledger, verdict(number, DROP)).decision.retrain_reason
+        assert "a person is needed" not in reason
+        newest = ledger.requests.list("m")[0]
+        if newest.state == "open":
+            asked_in.append(number)
+            fail(ledger, newest.id)
+        else:
+            assert reason.startswith(f"No retraining: the last {number // 2 + 1} failed, the newest as of 2013-")
+    assert asked_in == [1, 3, 5]
+
+
+def retries(ledger: Ledger) -> list[timedelta]:
+    return [row.next_attempt_at - NOW for row in ledger.outbox.rows(kind="retrain") if ":again:" in row.dedup_key]
+
+
+def test_a_request_given_back_is_tried_again_after_ever_longer_waits(ledger: Ledger, asked: str) -> None:
+    for _ in range(9):
+        token = ledger.requests.claim(asked, NOW).token
+        again_at = ledger.requests.release(asked, token=token, reason="MLflow is down", now=NOW)
+        assert retries(ledger)[-1] == again_at - NOW
+    minutes = [wait // timedelta(minutes=1) for wait in retries(ledger)]
+    assert minutes == [5, 10, 20, 40, 80, 160, 320, 360, 360]
+    assert (ledger.requests.get(asked).state, ledger.requests.get(asked).reason) == ("open", "MLflow is down")
+    assert len(ledger.outbox.rows(kind="retrain", state="pending")) == 1, "one flow run at a time"
+    retry = ledger.outbox.rows(kind="retrain")[-1]
+    first = ledger.outbox.rows(kind="retrain")[0]
+    assert {**retry.payload} == {**first.payload}, "the same flow run, at another time"
+
+
+def test_a_request_given_back_for_days_is_given_up_and_told(ledger: Ledger, asked: str) -> None:
+    late = NOW + timedelta(days=8) - HOUR / 60
+    token = ledger.requests.claim(asked, late).token
+    ledger.requests.release(asked, token=token, reason="MLflow is down", now=late)
+    assert retries(ledger) == [], "its time would be over"
+    commit(ledger, verdict(1), now=NOW + timedelta(days=8))
+    given_up = ledger.requests.get(asked)
+    assert (given_up.state, given_up.reason) == ("failed", "abandoned: MLflow is down")
+    told = [row.payload for row in ledger.outbox.rows(kind="notify") if row.payload["body"] == given_up.reason]
+    assert {each["block"] for each in told} == {ONCALL, TEAM}
+
+
+def test_a_request_that_ended_starts_no_flow_run_any_more(ledger: Ledger, asked: str) -> None:
+    token = ledger.requests.claim(asked, NOW).token
+    ledger.requests.release(asked, token=token, reason="MLflow is down", now=NOW)
+    fail(ledger, asked)
+    assert {row.state for row in ledger.outbox.rows(kind="retrain")} == {"done"}
+
+
+def test_a_run_that_was_taken_over_gives_nothing_back(ledger: Ledger, asked: str) -> None:
+    old = ledger.requests.claim(asked, NOW, lease_seconds=60)
+    ledger.requests.claim(asked, NOW + HOUR)
+    with pytest.raises(FencedError, match="took request"):
+        ledger.requests.release(asked, token=old.token, reason="MLflow is down", now=NOW + HOUR)
 
 
 def test_a_refusal_is_kept_with_its_reason_and_told(ledger: Ledger, asked: str) -> None:

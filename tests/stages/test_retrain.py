@@ -285,6 +285,15 @@ def test_a_person_opens_a_request_as_of_the_newest_judged_window(learned_once: L
     assert opened.cause.as_of == day(DAYS) + timedelta(hours=2)
 
 
+def test_the_same_reason_again_is_the_same_request_while_it_is_in_flight(learned_once: Learned, copied: Copy) -> None:
+    shop = copied(learned_once.turned)
+    request = another_request(shop, learned_once.request, "the sky is blue")
+    with shop.open() as workspace:
+        assert request_for(workspace, shop.model, "the sky is blue") == request
+        workspace.ledger.requests.cancel(request, by="me", reason="enough", now=workspace.now())
+        assert request_for(workspace, shop.model, "the sky is blue") != request
+
+
 def test_the_id_of_a_request_is_that_request_and_another_reason_waits_its_turn(learned_once: Learned) -> None:
     with learned_once.turned.open() as workspace:
         assert request_for(workspace, "learned", learned_once.request) == learned_once.request

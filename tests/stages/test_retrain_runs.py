@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from retrue.adapters.registry_mlflow import MlflowRegistry
-from retrue.errors import FencedError
+from retrue.errors import DeliveryError, FencedError
 from retrue.stages.monitor import carry_out
 from retrue.stages.retrain import retrain_model
 from tests.stages.learning import RETRAIN, Learned, aliases, another_request, champion, request_of, retrain
@@ -75,6 +75,21 @@ def test_a_run_that_breaks_closes_its_request(learned_once: Learned, copied: Cop
     with shop.open() as workspace, pytest.raises(ZeroDivisionError):
         retrain_model(workspace, learned_once.request, step=breaks)
     assert (request_of(shop).state, request_of(shop).reason) == ("failed", "it broke off: ZeroDivisionError")
+
+
+def test_a_run_that_met_no_mlflow_trains_nothing_and_leaves_its_request_to_another(
+    learned_once: Learned, copied: Copy, mlflow_uri: str
+) -> None:
+    shop = copied(learned_once.turned)
+    shop.configure(mlflow="http://127.0.0.1:9", retrain=RETRAIN)
+    with (
+        shop.open() as workspace,
+        pytest.raises(DeliveryError, match="stays open, and is tried again from 2025-04-20 12:05"),
+    ):
+        retrain_model(workspace, learned_once.request, step=dying_at("train"))
+    assert request_of(shop).state == "open"
+    shop.configure(mlflow=mlflow_uri, retrain=RETRAIN)
+    assert retrain(shop, learned_once.request).state == "promoted"
 
 
 @pytest.mark.parametrize("step", ["register", "freeze", "promote"])

@@ -19,7 +19,16 @@ from retrue.ledger.incidents import load_incidents, load_mutes, save_changes
 from retrue.ledger.models import champion_of
 from retrue.ledger.outbox import add_effects
 from retrue.ledger.past import load_past
-from retrue.ledger.requests import abandon_stale, add_request, attempts, in_flight, last_as_of, rolled_back
+from retrue.ledger.requests import (
+    abandon_stale,
+    add_request,
+    attempts,
+    failed,
+    failing,
+    in_flight,
+    last_as_of,
+    rolled_back,
+)
 from retrue.ledger.schema import findings, metrics, revisions, windows
 from retrue.ledger.values import DECISION, VERDICT, to_json
 from retrue.results import Decision, Effect, Verdict
@@ -84,7 +93,8 @@ def write_revision(connection: Connection, verdict: Verdict, window_id: int, ent
     model = verdict.window.model
     latest = select(func.max(revisions.c.number)).where(revisions.c.window_id == window_id)
     number = (connection.execute(latest).scalar() or 0) + 1
-    abandon_stale(connection, model, now)
+    told = entry.settings.notify
+    abandon_stale(connection, model, (*told.critical, *told.warning), now)
     decision = decide(
         verdict,
         revision=number,
@@ -125,6 +135,8 @@ def standing_of(
         open_request=in_flight(connection, model),
         last_as_of=last_as_of(connection, model),
         attempts=attempts(connection, model),
+        failed=failed(connection, model),
+        failing=failing(connection, model),
         rolled_back=rolled_back(connection, model),
     )
 

@@ -20,14 +20,23 @@ LAST_RETRY = timedelta(hours=1)
 ERROR_CHARACTERS = 500
 
 
-def add_effects(connection: Connection, model: str, effects: Iterable[Effect], now: datetime) -> None:
-    """Write effects that are not in the outbox yet, in their order."""
+def add_effects(
+    connection: Connection, model: str, effects: Iterable[Effect], now: datetime, *, due_at: datetime | None = None
+) -> None:
+    """Write effects that are not in the outbox yet, in their order, due at once or at a later time."""
     wanted = {effect.dedup_key: effect for effect in effects}
     known = select(outbox.c.dedup_key).where(outbox.c.dedup_key.in_(list(wanted)))
     present = set(connection.execute(known).scalars())
     for key, effect in wanted.items():
         if key not in present:
-            connection.execute(insert(outbox).values(_columns(model, effect, now)))
+            connection.execute(insert(outbox).values(_columns(model, effect, now, due_at or now)))
+
+
+def drop_effects(connection: Connection, kind: str, key: str, why: str, now: datetime) -> None:
+    """Mark effects that still wait as carried out, as there is nothing left to do: of this key, and of those that begin with it and a colon."""
+    mine = or_(outbox.c.dedup_key == key, outbox.c.dedup_key.startswith(f"{key}:", autoescape=True))
+    done = {"state": "done", "done_at": now, "result": {"dropped": why}, "leased_until": None}
+    connection.execute(update(outbox).where(outbox.c.kind == kind, outbox.c.state == "pending", mine).values(done))
 
 
 def notices(model: str, key: str, blocks: Iterable[str], subject: str, body: str) -> Iterator[Effect]:
@@ -37,7 +46,7 @@ def notices(model: str, key: str, blocks: Iterable[str], subject: str, body: str
         yield Effect(kind="notify", dedup_key=f"notify:{model}:{key}:{block}", payload=payload)
 
 
-def _columns(model: str, effect: Effect, now: datetime) -> dict[str, object]:
+def _columns(model: str, effect: Effect, now: datetime, due_at: datetime) -> dict[str, object]:
     return {
         "model": model,
         "kind": effect.kind,
@@ -46,7 +55,7 @@ def _columns(model: str, effect: Effect, now: datetime) -> dict[str, object]:
         "payload": dict(effect.payload),
         "state": "pending",
         "attempts": 0,
-        "next_attempt_at": now,
+        "next_attempt_at": due_at,
         "created_at": now,
         "deadline_at": now + DEADLINES.get(effect.kind, DEADLINE),
         "error": "",

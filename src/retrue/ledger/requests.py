@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from retrue.decide import request_id
 from retrue.errors import FencedError, LedgerError
-from retrue.ledger.outbox import add_effects, notices
+from retrue.ledger.outbox import add_effects, drop_effects, notices
 from retrue.ledger.schema import probations, requests, trials
 from retrue.ledger.store import Store
 from retrue.ledger.values import CAUSE, Look, RetrainRequest, Trial, to_json
@@ -22,6 +22,8 @@ from retrue.results import Effect, RetrainCause
 IN_FLIGHT = ("open", "claimed", "watching")
 UNCLAIMED_FOR = timedelta(days=8)  # a day longer than the outbox tries to start the flow
 CLAIM_SECONDS = 6 * 3600
+FIRST_RETRY = timedelta(minutes=5)  # after an outage; doubled each time
+LAST_RETRY = timedelta(hours=6)
 _LOST = {
     "claimed": "its flow run did not end in time",
     "open": "no flow run started it",
@@ -53,14 +55,16 @@ class RetrainRequests:
             rows = connection.execute(newest.where(requests.c.model == model) if model else newest).all()
         return tuple(map(_read, rows))
 
-    def open(self, cause: RetrainCause, now: datetime) -> RetrainRequest:
+    def open(self, cause: RetrainCause, now: datetime, *, notify: Sequence[str] = ()) -> RetrainRequest:
         """Write a request that no verdict asked for, as `retrue retrain` by a person does; the same cause again is the same request.
+
+        The receivers hear of a request that is given up to make way.
 
         Raises:
             LedgerError: Another request of the model is in flight.
         """
         with self._store.write(cause.model) as connection:
-            abandon_stale(connection, cause.model, now)
+            abandon_stale(connection, cause.model, notify, now)
             known = connection.execute(select(requests).where(requests.c.id == request_id(cause))).first()
             if known is None:
                 other = in_flight(connection, cause.model)
@@ -106,10 +110,29 @@ class RetrainRequests:
             row = request_row(connection, request)
             if (row.state, row.token) != (state, token):
                 check_claim(row, token)
-                close_row(connection, request, state, reason, now)
-                subject = f"{row.model}: retraining {state}"
-                add_effects(connection, row.model, notices(row.model, request, notify, subject, reason), now)
+                end_row(connection, row, state, reason, notify, now)
             return _read(request_row(connection, request))
+
+    def release(self, request: str, *, token: int, reason: str, now: datetime) -> datetime:
+        """Give a claimed request back that nothing was wrong with but an outage, and return when a flow run tries again.
+
+        Each time it waits twice as long. ``UNCLAIMED_FOR`` after it was asked for, it is tried no more and given up.
+
+        Raises:
+            FencedError: The token is not the latest, or the request has ended.
+        """
+        with self._store.write(_model_of(request)) as connection:
+            row = request_row(connection, request)
+            check_claim(row, token)
+            ends_at = row.opened_at + UNCLAIMED_FOR
+            back = {"state": "open", "reason": reason, "stale_at": ends_at}
+            connection.execute(update(requests).where(requests.c.id == request).values(back))
+            drop_effects(connection, "retrain", f"retrain:{request}", "it is tried later", now)
+            due_at: datetime = now + min(LAST_RETRY, FIRST_RETRY * 2 ** min(token - 1, 20))
+            if due_at < ends_at:
+                effect = Effect(kind="retrain", dedup_key=f"retrain:{request}:again:{token}", payload=_start_of(row))
+                add_effects(connection, row.model, [effect], now, due_at=due_at)
+            return due_at
 
     def trial(self, request: str) -> Trial | None:
         """Return the challenger that waits for later windows to answer a request, None where none was trained yet."""
@@ -158,8 +181,7 @@ class RetrainRequests:
             row = request_row(connection, request)
             if row.state != "watching":
                 return
-            cause = CAUSE.validate_python(row.cause)
-            facts = {**asdict(cause), "as_of": end.isoformat(), "request_id": request}
+            facts = {**_start_of(row), "as_of": end.isoformat()}
             key = f"{_looks_of(request)}{end.isoformat()}:{row.token}"
             add_effects(connection, row.model, [Effect(kind="retrain", dedup_key=key, payload=facts)], now)
 
@@ -204,6 +226,25 @@ def last_as_of(connection: Connection, model: str) -> datetime | None:
     return max(times, default=None)
 
 
+def failed(connection: Connection, model: str) -> dict[str, tuple[datetime, ...]]:
+    """Return the ``as_of`` of a model's requests that failed, by fingerprint: of these no challenger was judged to the end."""
+    wanted = select(requests.c.fingerprint, requests.c.as_of)
+    found: dict[str, tuple[datetime, ...]] = {}
+    for row in connection.execute(wanted.where(requests.c.model == model, requests.c.state == "failed")):
+        found[row.fingerprint] = (*found.get(row.fingerprint, ()), row.as_of)
+    return found
+
+
+def failing(connection: Connection, model: str) -> tuple[datetime, ...]:
+    """Return the ``as_of`` of a model's newest ended requests in a row that failed, whatever asked for them."""
+    order = (requests.c.opened_at.desc(), requests.c.as_of.desc(), requests.c.id.desc())
+    newest = select(requests.c.state, requests.c.as_of).where(
+        requests.c.model == model, requests.c.state.not_in(IN_FLIGHT)
+    )
+    rows = connection.execute(newest.order_by(*order)).all()
+    return tuple(row.as_of for row in takewhile(lambda row: row.state == "failed", rows))
+
+
 def rolled_back(connection: Connection, model: str) -> int:
     """Return how many promotions in a row ended in a rollback by probation, up to the last one that was kept."""
     newest = select(probations.c.state).where(probations.c.model == model, probations.c.state != "open")
@@ -229,8 +270,8 @@ def add_request(connection: Connection, cause: RetrainCause, revision: int | Non
     connection.execute(insert(requests).values(row))
 
 
-def abandon_stale(connection: Connection, model: str, now: datetime) -> None:
-    """Fail a request that nobody claimed, or whose flow run died: it would hold back every later one."""
+def abandon_stale(connection: Connection, model: str, notify: Sequence[str], now: datetime) -> None:
+    """Fail a request that nobody claimed, or whose flow run died, and tell the receivers: it would hold back every later one."""
     stale = (requests.c.model == model, requests.c.state.in_(IN_FLIGHT), requests.c.stale_at <= now)
     for row in connection.execute(select(requests).where(*stale)).all():
         if row.state == "claimed" and trial_of(connection, row.id) is not None:
@@ -240,8 +281,8 @@ def abandon_stale(connection: Connection, model: str, now: datetime) -> None:
             }  # the challenger is there: another run may look
             connection.execute(update(requests).where(requests.c.id == row.id).values(again))
             continue
-        lost = _LOST[row.state]
-        close_row(connection, row.id, "failed", f"abandoned: {lost}", now)
+        lost = (row.reason if row.state == "open" else "") or _LOST[row.state]
+        end_row(connection, row, "failed", f"abandoned: {lost}", notify, now)
 
 
 def trial_of(connection: Connection, request: str) -> Trial | None:
@@ -253,10 +294,20 @@ def trial_of(connection: Connection, request: str) -> Trial | None:
     return Trial(**facts, looks=tuple(_LOOK.validate_python(each) for each in row.looks))
 
 
+def end_row(
+    connection: Connection, row: Row[tuple[object, ...]], state: str, reason: str, notify: Sequence[str], now: datetime
+) -> None:
+    """Write how a request ended without a promotion, and tell the receivers."""
+    close_row(connection, row.id, state, reason, now)
+    subject = f"{row.model}: retraining {state}"
+    add_effects(connection, row.model, notices(row.model, row.id, notify, subject, reason), now)
+
+
 def close_row(connection: Connection, request: str, state: str, reason: str, now: datetime) -> None:
-    """Write how a request ended."""
+    """Write how a request ended; flow runs that were still to be started for it are not."""
     closed = {"state": state, "reason": reason, "closed_at": now}
     connection.execute(update(requests).where(requests.c.id == request).values(closed))
+    drop_effects(connection, "retrain", f"retrain:{request}", f"the request is {state}", now)
 
 
 def check_claim(row: Row[tuple[object, ...]], token: int) -> None:
@@ -281,6 +332,12 @@ def request_row(connection: Connection, request: str) -> Row[tuple[object, ...]]
     if row is None:
         raise LedgerError(f"no retraining request {request[:128]!r}")
     return row
+
+
+def _start_of(row: Row[tuple[object, ...]]) -> dict[str, object]:
+    """Return what starts a flow run for a request."""
+    cause = CAUSE.validate_python(row.cause)
+    return {**asdict(cause), "as_of": cause.as_of.isoformat(), "request_id": row.id}
 
 
 def _looks_of(request: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from retrue.adapters.client_mlflow import check_answer
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
 from retrue.config import ModelSettings, RetrainSettings
 from retrue.errors import ConfigError, DeliveryError, FencedError, ModelError, RetrueError
@@ -15,7 +16,7 @@ from retrue.stages.contest import Contest, assemble, champion_loader, compare, l
 from retrue.stages.looks import look_end
 from retrue.stages.maturity import matured_windows
 from retrue.stages.monitor import carry_out
-from retrue.stages.promotion import Answered, Retrained, close, crown, refuse, register
+from retrue.stages.promotion import Answered, Retrained, close, crown, receivers, refuse, register
 from retrue.stages.steps import Step, directly
 from retrue.stages.training import train_function
 from retrue.windows import Window
@@ -25,6 +26,7 @@ from retrue.workspace import Workspace
 def request_for(workspace: Workspace, model: str, cause: str) -> str:
     """Return the id of the request named by ``cause``, or open one for a person's reason and return its id.
 
+    The same reason again is the same request as long as that is in flight, such as one that waits for MLflow.
     A request of a person may use what was known when the newest window had settled.
 
     Raises:
@@ -45,17 +47,23 @@ def request_for(workspace: Workspace, model: str, cause: str) -> str:
         as_of=end + settings.window.settle,
         message=cause,
     )
-    return workspace.ledger.requests.open(by_hand, workspace.now()).id
+    same = (each for each in known if each.closed_at is None and each.cause.fingerprint == by_hand.fingerprint)
+    mine = next(same, None)
+    if mine is not None:
+        return mine.id
+    return workspace.ledger.requests.open(by_hand, workspace.now(), notify=receivers(settings)).id
 
 
 def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directly) -> Retrained:
     """Answer a retraining request: train a challenger on what was known then, and let the gate decide.
 
     Where the gate watches or has a shadow, the challenger waits for later windows; answering the request again looks at it again.
-    A run that died can be started again: what it registered is found and used.
+    A run that died can be started again: what it registered is found and used. One that MLflow did not answer leaves the request
+    open, and it is tried again later.
 
     Raises:
         FencedError: Another run works on this request, or it is closed.
+        DeliveryError: MLflow did not answer.
         RetrueError: It cannot be trained at all; the request is closed as failed.
     """
     request = workspace.ledger.requests.claim(request_id, workspace.now())
@@ -65,11 +73,15 @@ def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directl
     except FencedError:
         raise
     except DeliveryError as error:
-        if trial is None:
-            close(workspace, request, "failed", str(error))
-        else:
+        if trial is not None:
             _wait(workspace, request, trial, None)
-        raise
+            raise
+        again_at = workspace.ledger.requests.release(
+            request_id, token=request.token, reason=str(error), now=workspace.now()
+        )
+        raise DeliveryError(
+            f"{error}; request {request_id} stays open, and is tried again from {again_at:%Y-%m-%d %H:%M} UTC on"
+        ) from error
     except RetrueError as error:
         close(workspace, request, "failed", str(error))
         raise
@@ -86,6 +98,7 @@ def _answer(workspace: Workspace, request: RetrainRequest, step: Step) -> Retrai
     train = train_function(
         workspace.project, settings, champion_loader(workspace, retrain, contest, request.cause.model)
     )
+    check_answer(workspace.mlflow)  # or a training of hours would be thrown away
     started_at = workspace.now()
     estimator = step("train", lambda: train(contest.training.inputs, contest.training.labels))
     gate = None
