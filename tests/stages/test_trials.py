@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrue.adapters.registry_mlflow import RegisteredVersion
+from retrue.baselines import read_baseline
 from retrue.errors import DeliveryError, FencedError
+from retrue.stages.freeze import freeze
 from retrue.stages.introduce import introduce
-from retrue.stages.promotion import Retrained
+from retrue.stages.promotion import Retrained, frozen_before
 from retrue.stages.retrain import request_for, retrain_model
 from retrue.stages.status import describe
 from tests.cli.run import run_json
 from tests.stages.learning import RETRAIN, champion, log_days, project, reference_rows, request_of
-from tests.stages.project import ROWS, Shop, day, labels, recorders, records
+from tests.stages.project import (
+    FEATURES,
+    NOW,
+    REFERENCE,
+    ROWS,
+    Shop,
+    build,
+    day,
+    labelled_frame,
+    labels,
+    recorders,
+    records,
+)
+from tests.stages.test_retrain_runs import Killed, dying_at
 
 HOLDOUT = 4
 BLOCKS: dict[str, Any] = {"min_rows": 300, "resample": "2h", "resamples": 200, "slices": []}
@@ -158,6 +176,46 @@ def test_a_shadow_whose_look_met_no_mlflow_is_looked_at_after_the_next_window(
     first, again = looks_asked_for(shop)
     assert first.rpartition(":")[0] == again.rpartition(":")[0], "the same look"
     assert look(shop, request).state == "promoted"
+
+
+def test_a_watched_challenger_whose_run_died_before_its_promotion_is_promoted_after_the_next_window(
+    tmp_path: Path, name: str, mlflow_uri: str
+) -> None:
+    """By then the gate's rows reach further than the reference that was frozen."""
+    shop = waiting(tmp_path, name, mlflow_uri, sign=-1.0, watch=True, watch_for="60d")
+    request = ask(shop)
+    look(shop, request)
+    another_day(shop, HOLDOUT, sign=-1.0)
+    with shop.open(carriers=recorders()) as workspace, pytest.raises(Killed):
+        retrain_model(workspace, request, step=dying_at("promote"))
+    with shop.open() as workspace:
+        frozen = read_baseline(workspace.project.baselines, name, "2")
+    later = NOW + timedelta(hours=7)
+    shop.log(rows := records(day(HOLDOUT + 1)))
+    shop.label(labels(rows, sign=-1.0))
+    shop.judge(HOLDOUT + 1, carriers=recorders(), now=later)
+    with shop.open(carriers=recorders(), now=later) as workspace:
+        promoted = retrain_model(workspace, request)
+        assert read_baseline(workspace.project.baselines, name, "2") == frozen
+        assert workspace.ledger.models.baseline_digest(name, "2") == frozen.digest
+    assert promoted.gate is not None
+    assert (promoted.state, promoted.gate.rows, champion(shop)) == ("promoted", 3 * ROWS, "2")
+
+
+@pytest.mark.parametrize("source", ["training of version 2, out of fold, and its gate", "logs"])
+def test_only_a_baseline_that_the_request_froze_is_taken_for_its_own(tmp_path: Path, source: str) -> None:
+    """A run may also have died between writing the baseline and registering it."""
+    shop = build(tmp_path / "shop")
+    with shop.open() as workspace:
+        freeze(workspace, shop.model, "2", labelled_frame(REFERENCE, 2), FEATURES, source=source)
+    with shop.open() as workspace:
+        store = sqlite3.connect(shop.root / ".retrue" / "ledger.db")
+        with store:
+            store.execute("delete from retrue_baselines where version = '2'")
+        store.close()
+        ours = frozen_before(workspace, RegisteredVersion(model=shop.model, version="2", run_id="r", sha256="s"))
+        digest = workspace.ledger.models.baseline_digest(shop.model, "2")
+    assert (ours, digest is not None) == (source != "logs", source != "logs")
 
 
 def test_a_trial_ends_when_the_champion_is_another_one(tmp_path: Path, name: str, mlflow_uri: str) -> None:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
-from retrue.baselines import baseline_versions
+from retrue.baselines import baseline_versions, read_baseline
 from retrue.config import ModelSettings
 from retrue.digits import decimal_all
 from retrue.ledger import RetrainRequest
-from retrue.results import Baseline, GateResult, RetrainCause
+from retrue.results import GateResult, RetrainCause
 from retrue.stages.contest import Contest
 from retrue.stages.freeze import freeze, log_baseline
 from retrue.stages.steps import Step
@@ -69,10 +69,8 @@ class Answered:
 
 
 def crown(workspace: Workspace, answered: Answered, estimator: Any, gate: GateResult, step: Step) -> Retrained:
-    step(
-        "freeze",
-        lambda: _freeze(workspace, answered.settings, answered.contest, estimator, answered.train, answered.registered),
-    )
+    """Promote a challenger with its baseline: the one that a run of this request froze before it died, or a new one."""
+    step("freeze", lambda: _ensure_baseline(workspace, answered, estimator))
     return step("promote", lambda: _promote(workspace, answered, gate))
 
 
@@ -119,6 +117,36 @@ def versions_from_elsewhere(workspace: Workspace, model: str) -> frozenset[str]:
     return frozenset(baseline_versions(workspace.project.baselines, model)) - ours
 
 
+def _ensure_baseline(workspace: Workspace, answered: Answered, estimator: Any) -> None:
+    if not frozen_before(workspace, answered.registered):
+        _freeze(workspace, answered.settings, answered.contest, estimator, answered.train, answered.registered)
+    log_baseline(workspace, answered.registered)
+
+
+def frozen_before(workspace: Workspace, registered: RegisteredVersion) -> bool:
+    """Tell whether a run of the same request froze this version's baseline already; it is registered if that run died before.
+
+    Frozen again it would be another: windows judged since have come to the rows of the gate. One from anywhere else, or changed
+    since, is not taken for ours.
+
+    Raises:
+        BaselineError: It is damaged.
+    """
+    model, version = registered.model, registered.version
+    if version not in baseline_versions(workspace.project.baselines, model):
+        return False
+    found = read_baseline(workspace.project.baselines, model, version)
+    known = workspace.ledger.models.baseline_digest(model, version)
+    if found.provenance.source != _source(registered) or known not in (None, found.digest):
+        return False
+    workspace.ledger.models.register_baseline(model, version, found.digest, workspace.now())
+    return True
+
+
+def _source(registered: RegisteredVersion) -> str:
+    return f"training of version {registered.version}, out of fold, and its gate"
+
+
 def _freeze(
     workspace: Workspace,
     settings: ModelSettings,
@@ -126,7 +154,7 @@ def _freeze(
     estimator: Any,
     train: Train,
     registered: RegisteredVersion,
-) -> Baseline:
+) -> None:
     """Freeze the challenger's baseline: its training rows predicted out of fold, and the later rows by itself."""
     import pandas as pd
 
@@ -137,10 +165,8 @@ def _freeze(
     frame = frame.assign(
         time=pd.to_datetime(frame["time"], utc=True)
     )  # which two types of times would have made objects
-    source = f"training of version {registered.version}, out of fold, and its gate"
-    baseline = freeze(workspace, registered.model, registered.version, frame, contest.training.features, source=source)
-    log_baseline(workspace, registered)
-    return baseline
+    features, source = contest.training.features, _source(registered)
+    freeze(workspace, registered.model, registered.version, frame, features, source=source)
 
 
 def _promote(workspace: Workspace, answered: Answered, gate: GateResult) -> Retrained:
