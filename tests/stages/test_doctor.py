@@ -9,7 +9,7 @@ import yaml
 
 from retrue.complaints import due_window
 from retrue.delivery import Recorder
-from retrue.ledger import Revision
+from retrue.ledger import Revision, Trial
 from retrue.reports.message import render_message
 from retrue.results import Outcome, RetrainCause, Severity, Verdict
 from retrue.stages.doctor import Diagnosis, diagnose
@@ -165,17 +165,84 @@ def test_a_baseline_that_the_ledger_does_not_know_is_a_complaint(watched: Shop) 
     assert checks(examined(watched, SETTLED)) == ["baseline.changed"]
 
 
+CAUSE = RetrainCause(
+    model=MODEL, fingerprint="f" * 32, check="performance.drop", scope="", attempt=1, as_of=SETTLED, message="dropped",
+)  # fmt: skip
+
+
 def test_a_retraining_that_nobody_takes_up_is_a_complaint_after_a_day(watched: Shop) -> None:
-    cause = RetrainCause(
-        model=MODEL, fingerprint="f" * 32, check="performance.drop", scope="", attempt=1, as_of=SETTLED, message="dropped",
-    )  # fmt: skip
     with watched.open(now=SETTLED - 24 * HOUR) as workspace:
-        request = workspace.ledger.requests.open(cause, workspace.now())
+        request = workspace.ledger.requests.open(CAUSE, workspace.now())
     assert checks(examined(watched, SETTLED)) == []
     assert checks(examined(watched, SETTLED + timedelta(seconds=1))) == [f"retraining.stuck {request.id}"]
     with watched.open(now=SETTLED) as workspace:
         workspace.ledger.requests.cancel(request.id, by="me", reason="enough", now=SETTLED)
     assert checks(examined(watched, SETTLED + HOUR)) == []
+
+
+def waits(shop: Shop, *, ends_at: datetime, patience: timedelta = timedelta(days=30)) -> str:
+    """A request asked for three days ago, whose shadow judges by the windows up to a time."""
+    with shop.open(now=SETTLED - 72 * HOUR) as workspace:
+        requests, now = workspace.ledger.requests, workspace.now()
+        token = requests.claim(requests.open(CAUSE, now).id, now).token
+        request = requests.list(MODEL)[0].id
+        trial = Trial(
+            request_id=request, kind="shadow", version="2", champion="1", rows_from=day(0), fresh_from=day(0), ends_at=ends_at,
+        )  # fmt: skip
+        requests.watch(trial, token=token, look=None, patience=patience, now=now)
+    return request
+
+
+def test_a_challenger_that_waits_for_later_windows_is_no_complaint(watched: Shop) -> None:
+    waits(watched, ends_at=day(3))
+    assert checks(examined(watched, SETTLED)) == []
+
+
+def test_a_challenger_that_waits_past_its_patience_is_a_complaint(watched: Shop) -> None:
+    request = waits(watched, ends_at=day(3), patience=72 * HOUR)
+    assert checks(examined(watched, SETTLED - timedelta(seconds=1))) == []
+    assert checks(examined(watched, SETTLED)) == [f"retraining.stuck {request}"]
+
+
+def test_a_look_that_is_due_and_that_nobody_asked_for_is_a_complaint_a_day_after_its_window_was_judged(
+    watched: Shop,
+) -> None:
+    request = waits(watched, ends_at=day(2))
+    assert checks(examined(watched, SETTLED)) == []
+    assert checks(examined(watched, SETTLED + timedelta(seconds=1))) == [f"retraining.stuck {request}"]
+
+
+def test_a_look_that_was_asked_for_again_is_due_since_it_was_asked_for_first(watched: Shop) -> None:
+    request = waits(watched, ends_at=day(2))
+    with watched.open(now=SETTLED) as workspace:
+        requests = workspace.ledger.requests
+        requests.ask_look(request, day(2), SETTLED - 12 * HOUR)
+        token = requests.claim(request, SETTLED - 11 * HOUR).token
+        trial = requests.trial(request)
+        assert trial is not None
+        requests.watch(trial, token=token, look=None, patience=timedelta(days=9), now=SETTLED - 11 * HOUR)
+        requests.ask_look(request, day(2), SETTLED)
+        judged(workspace, 2)
+    assert checks(examined(watched, SETTLED + 12 * HOUR)) == []
+    (found,) = examined(watched, SETTLED + 13 * HOUR).complaints
+    assert "has a challenger that nobody has looked at since 2025-03-12 14:00 UTC" in found.message
+
+
+def test_a_flow_run_that_works_on_an_old_request_is_no_complaint_until_its_claim_has_run_out(watched: Shop) -> None:
+    request = waits(watched, ends_at=day(3))
+    with watched.open() as workspace:
+        workspace.ledger.requests.claim(request, SETTLED - HOUR, lease_seconds=3600)
+    assert checks(examined(watched, SETTLED - timedelta(seconds=1))) == []
+    assert checks(examined(watched, SETTLED)) == [f"retraining.stuck {request}"]
+
+
+def test_a_retraining_that_meets_no_mlflow_for_a_day_is_a_complaint_that_says_so(watched: Shop) -> None:
+    with watched.open(now=SETTLED - 25 * HOUR) as workspace:
+        request = workspace.ledger.requests.open(CAUSE, workspace.now()).id
+        token = workspace.ledger.requests.claim(request, workspace.now()).token
+        workspace.ledger.requests.release(request, token=token, reason="MLflow is down", now=workspace.now())
+    (found,) = examined(watched, SETTLED).complaints
+    assert "did not get through (MLflow is down): " in found.message
 
 
 def test_matured_windows_whose_performance_was_never_judged_are_one_complaint_until_newer_ones_are(shop: Shop) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from retrue.decide import request_id
 from retrue.errors import FencedError, LedgerError
 from retrue.ledger.outbox import add_effects, drop_effects, notices
-from retrue.ledger.schema import probations, requests, trials
+from retrue.ledger.schema import outbox, probations, requests, trials
 from retrue.ledger.store import Store
 from retrue.ledger.values import CAUSE, Look, RetrainRequest, Trial, to_json
 from retrue.results import Effect, RetrainCause
@@ -184,6 +184,15 @@ class RetrainRequests:
             facts = {**_start_of(row), "as_of": end.isoformat()}
             key = f"{_looks_of(request)}{end.isoformat()}:{row.token}"
             add_effects(connection, row.model, [Effect(kind="retrain", dedup_key=key, payload=facts)], now)
+
+    def look_asked_at(self, trial: Trial) -> datetime | None:
+        """Return since when a look at a challenger is asked for that nobody has taken, None where none is."""
+        asks = outbox.c.dedup_key.startswith(_looks_of(trial.request_id), autoescape=True)
+        seen = trial.looks[-1].end if trial.looks else None
+        with self._store.read() as connection:
+            rows = connection.execute(select(outbox.c.payload, outbox.c.created_at).where(asks)).all()
+        new = (row.created_at for row in rows if seen is None or datetime.fromisoformat(row.payload["as_of"]) > seen)
+        return min(new, default=None)
 
     def cancel(self, request: str, *, by: str, reason: str, now: datetime) -> RetrainRequest:
         """Close a request in flight by a person's order, whoever works on it: that flow run can then promote nothing.
@@ -357,5 +366,6 @@ def _read(row: Row[tuple[object, ...]]) -> RetrainRequest:
         token=row.token,
         reason=row.reason,
         opened_at=row.opened_at,
+        stale_at=row.stale_at,
         closed_at=row.closed_at,
     )

@@ -112,7 +112,8 @@ class RetrainRequest:
 
     A watching one has a challenger that waits for later windows; a flow run claims it again for each look.
 
-    ``token`` belongs to the latest claim: an older flow run of the same request can write nothing any more.
+    ``token`` belongs to the latest claim: an older flow run of the same request can write nothing any more. At ``stale_at`` one in
+    flight is given up: it was not started, its claim has run out, or nobody looked at its challenger.
     """
 
     id: str
@@ -121,6 +122,7 @@ class RetrainRequest:
     token: int
     reason: str
     opened_at: datetime
+    stale_at: datetime
     closed_at: datetime | None
 
 

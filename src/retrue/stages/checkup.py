@@ -16,8 +16,10 @@ from retrue.baselines import baseline_versions, read_baseline
 from retrue.complaints import BREAKING, PROJECT, Complaint, grace, schedule_complaints, version_complaints
 from retrue.config import ModelSettings
 from retrue.errors import BaselineError, DeliveryError, LedgerError, RetrueError, SuiteError
-from retrue.ledger import OutboxRow, Revision
+from retrue.ledger import OutboxRow, RetrainRequest, Revision
 from retrue.results import Outcome, Severity
+from retrue.stages.looks import look_end
+from retrue.stages.maturity import matured_windows
 from retrue.workspace import Workspace
 
 OUTBOX_PATIENCE = timedelta(hours=1)
@@ -142,11 +144,36 @@ def _baseline(workspace: Workspace, model: str, settings: ModelSettings, now: da
 
 def _retraining(workspace: Workspace, model: str, settings: ModelSettings, now: datetime) -> Iterator[Complaint]:
     for request in workspace.ledger.requests.list(model):
-        if request.closed_at is None and now - request.opened_at > REQUEST_PATIENCE:
-            state = "was not taken up" if request.state == "open" else "did not end"
+        state = _stuck(workspace, settings, request, now) if request.closed_at is None else ""
+        if state:
             message = f"The retraining asked for at {request.opened_at:%Y-%m-%d %H:%M} UTC {state}: {request.id}"
             step = f"Look at the runs of `retrain` in the Prefect UI, or `retrue retrain {model} --cause {request.id}`."
             yield _complaint(model, "retraining.stuck", message, step, subject=request.id, severity=Severity.WARNING)
+
+
+def _stuck(workspace: Workspace, settings: ModelSettings, request: RetrainRequest, now: datetime) -> str:
+    """Return what a request in flight lacks, empty where it goes on as it should: a challenger may wait for weeks."""
+    if request.state == "watching":
+        return _unseen(workspace, settings, request, now)
+    if request.state == "claimed":
+        return "did not end" if request.stale_at <= now else ""
+    if now - request.opened_at <= REQUEST_PATIENCE:
+        return ""
+    return f"did not get through ({request.reason})" if request.reason else "was not taken up"
+
+
+def _unseen(workspace: Workspace, settings: ModelSettings, request: RetrainRequest, now: datetime) -> str:
+    if request.stale_at <= now:
+        return "has a challenger that waited for later windows for too long"
+    model, trial = request.cause.model, workspace.ledger.requests.trial(request.id)
+    newest = workspace.ledger.latest(model)
+    if trial is None or not newest:
+        return ""
+    if look_end(trial, matured_windows(workspace, settings, model, trial.fresh_from)) is None:
+        return ""
+    due_at = workspace.ledger.requests.look_asked_at(trial) or newest[0].judged_at
+    late = now - due_at > REQUEST_PATIENCE
+    return f"has a challenger that nobody has looked at since {due_at:%Y-%m-%d %H:%M} UTC" if late else ""
 
 
 def _labels(workspace: Workspace, model: str, settings: ModelSettings, now: datetime) -> Iterator[Complaint]:
