@@ -206,7 +206,7 @@ def _refusal(case: Case) -> str:
 
 
 def _tried(case: Case, incident: Incident) -> int:
-    """Return how many retrainings were to cure an incident: those of its episode but the failed, which tried nothing, and rollbacks.
+    """Return how many retrainings were to cure an incident: those of its episode and rollbacks; what failed or was cancelled tried nothing.
 
     What a version was promoted for comes back with the version before it.
     """

@@ -57,8 +57,8 @@ class Standing:
     ``past`` are the other windows, oldest first, before and after the verdict's. ``incidents`` are the unresolved ones and those of
     the verdict's fingerprints; ``muted`` maps a fingerprint to the end of its mute, ``muted_until_escalation`` have no such
     end. ``failures`` is about failure groups, whose incidents last longer than one window without them. ``attempts`` counts the retrainings
-    ever asked for by a fingerprint; ``failed`` has the ``as_of`` of those that failed, by fingerprint, and ``failing`` of the newest
-    in a row that did, whatever asked for them. ``last_as_of`` is the latest ``as_of`` of any that did not fail, or a later rollback by probation;
+    ever asked for by a fingerprint; ``failed`` has the ``as_of`` of those that failed or were cancelled, by fingerprint, and
+    ``failing`` of the newest in a row that failed, whatever asked for them. ``last_as_of`` is the latest ``as_of`` of any that did not fail, or a later rollback by probation;
     ``rolled_back`` counts the latest promotions in a row that ended so.
     """
 

@@ -89,6 +89,7 @@ def test_the_installed_command_judges_a_window_in_a_process_of_its_own(shop: Sho
         (["baseline", MODEL, "--version", "9"], "no records of shop"),
         (["baseline", MODEL, "--start", "2025-03-02", "--end", "2025-03-01"], "starts before it ends"),
         (["retrain", MODEL], "models.shop.retrain: is not configured"),
+        (["retrain", MODEL, "--cancel", "shop:x:1"], "no retraining request 'shop:x:1'"),
         (["rollback", MODEL], "shop has no version to go back to from 1"),
         (["rollback", "shpo"], "no model 'shpo'"),
         (["incidents", "ack", "nothing"], "no incident begins with 'nothing'"),

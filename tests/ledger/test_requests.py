@@ -146,16 +146,31 @@ def test_a_closed_request_cannot_be_claimed_or_closed_otherwise(ledger: Ledger, 
 def test_a_cancelled_request_promotes_nothing(ledger: Ledger, asked: str) -> None:
     token = ledger.requests.claim(asked, NOW).token
     ledger.models.register_version("m", "2", sha256="2" * 64, kind="skops", run_id="r", now=NOW)
-    assert (
-        ledger.requests.cancel(asked, by="ada", reason="wrong labels", now=NOW).reason
-        == "cancelled by ada: wrong labels"
-    )
+    cancelled = ledger.requests.cancel(asked, by="ada", reason="wrong labels", notify=[ONCALL], now=NOW)
+    assert (cancelled.state, cancelled.reason) == ("cancelled", "cancelled by ada: wrong labels")
+    assert ledger.outbox.rows(kind="notify")[-1].payload["subject"] == "m: retraining cancelled"
+    with pytest.raises(FencedError, match="is closed: cancelled"):
+        ledger.requests.check(asked, token=token)
     with pytest.raises(FencedError):
         ledger.models.promote("m", "2", expected_champion="1", reason="", request=asked, token=token, now=NOW)
 
 
+def test_a_cancelled_request_starts_the_cool_down_and_is_no_attempt(ledger: Ledger, asked: str) -> None:
+    """`max_attempts` is 2, and the cool-down two weeks."""
+    asked_in = []
+    for number in range(1, 7):
+        newest = ledger.requests.list("m")[0]
+        if newest.state == "open":
+            ledger.requests.cancel(newest.id, by="ada", reason="not now", now=NOW)
+            asked_in.append(number - 1)
+        assert "a person is needed" not in commit(ledger, verdict(number, DROP)).decision.retrain_reason
+    assert asked_in == [0, 2, 4]
+
+
 def test_a_person_may_ask_too_but_not_beside_a_request_in_flight(ledger: Ledger, asked: str) -> None:
-    with pytest.raises(LedgerError, match="still in flight"):
+    with pytest.raises(
+        LedgerError, match=f"still in flight: wait for it, or close it by `retrue retrain m --cancel {asked}`"
+    ):
         ledger.requests.open(BY_HAND, NOW)
     token = ledger.requests.claim(asked, NOW).token
     ledger.requests.close(asked, token=token, state="refused", reason="worse", now=NOW)

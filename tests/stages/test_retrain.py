@@ -19,7 +19,7 @@ from retrue.baselines import baseline_versions, read_baseline
 from retrue.errors import ConfigError, DigestMismatchError, FencedError, LedgerError, ModelError
 from retrue.stages.introduce import introduce
 from retrue.stages.promotion import Retrained
-from retrue.stages.retrain import request_for, retrain_model
+from retrue.stages.retrain import cancel_request, request_for, retrain_model
 from tests.cli.run import run, run_json
 from tests.sources.logs import Row
 from tests.stages.learning import (
@@ -292,6 +292,23 @@ def test_the_same_reason_again_is_the_same_request_while_it_is_in_flight(learned
         assert request_for(workspace, shop.model, "the sky is blue") == request
         workspace.ledger.requests.cancel(request, by="me", reason="enough", now=workspace.now())
         assert request_for(workspace, shop.model, "the sky is blue") != request
+
+
+def test_a_person_cancels_a_request_with_a_reason_and_may_then_ask_for_another(
+    learned_once: Learned, copied: Copy
+) -> None:
+    shop, request = copied(learned_once.turned), learned_once.request
+    with shop.open() as workspace, pytest.raises(ConfigError, match="no model 'other'"):
+        cancel_request(workspace, "other", request, by="ada", reason="x")
+    said = run("retrain", shop.model, "--cancel", request, "--reason", "wrong labels", "-C", shop.root)
+    assert (said.exit_code, said.stderr) == (0, "")
+    assert said.stdout.startswith(f"learned: request {request} is closed, cancelled by ")
+    assert (request_of(shop).state, champion(shop)) == ("cancelled", "1")
+    assert request_of(shop).reason.endswith(": wrong labels")
+    again = run("retrain", shop.model, "--cancel", request, "-C", shop.root)
+    assert (again.exit_code, "is closed: cancelled" in again.stderr) == (2, True)
+    with shop.open() as workspace:
+        assert request_for(workspace, shop.model, "now with the right ones") != request
 
 
 def test_the_id_of_a_request_is_that_request_and_another_reason_waits_its_turn(learned_once: Learned) -> None:

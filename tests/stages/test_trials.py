@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from retrue.adapters.registry_mlflow import RegisteredVersion
-from retrue.baselines import read_baseline
+from retrue.baselines import baseline_versions, read_baseline
 from retrue.errors import DeliveryError, FencedError
 from retrue.stages.freeze import freeze
 from retrue.stages.introduce import introduce
@@ -35,6 +36,7 @@ from tests.stages.project import (
 )
 from tests.stages.test_retrain_runs import Killed, dying_at
 
+T = TypeVar("T")
 HOLDOUT = 4
 BLOCKS: dict[str, Any] = {"min_rows": 300, "resample": "2h", "resamples": 200, "slices": []}
 
@@ -200,6 +202,30 @@ def test_a_watched_challenger_whose_run_died_before_its_promotion_is_promoted_af
         assert workspace.ledger.models.baseline_digest(name, "2") == frozen.digest
     assert promoted.gate is not None
     assert (promoted.state, promoted.gate.rows, champion(shop)) == ("promoted", 3 * ROWS, "2")
+
+
+def test_a_watched_challenger_that_is_cancelled_leaves_champion_and_baselines_as_they_are(
+    tmp_path: Path, name: str, mlflow_uri: str
+) -> None:
+    shop = waiting(tmp_path, name, mlflow_uri, sign=-1.0, watch=True, watch_for="60d")
+    request = ask(shop)
+    look(shop, request)
+    another_day(shop, HOLDOUT, sign=-1.0)
+
+    def cancelled_at_the_gate(step: str, work: Callable[[], T]) -> T:
+        found = work()
+        if step == "gate":
+            code, facts = run_json("retrain", name, "--cancel", request, "--reason", "wrong labels", "-C", shop.root)
+            assert (code, facts["state"]) == (0, "cancelled")
+        return found
+
+    with shop.open(carriers=recorders()) as workspace, pytest.raises(FencedError, match="is closed: cancelled"):
+        retrain_model(workspace, request, step=cancelled_at_the_gate)
+    assert (request_of(shop).state, champion(shop)) == ("cancelled", "1")
+    assert baseline_versions(shop.root / "baselines", name) == ("1",)
+    asked_before = looks_asked_for(shop)
+    another_day(shop, HOLDOUT + 1, sign=-1.0)
+    assert looks_asked_for(shop) == asked_before
 
 
 @pytest.mark.parametrize("source", ["training of version 2, out of fold, and its gate", "logs"])

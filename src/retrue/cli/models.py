@@ -19,10 +19,17 @@ def add_to(app: typer.Typer) -> None:
 def retrain(
     model: Model,
     cause: Annotated[str, typer.Option(help="Why, or the id of a request that waits.")] = "asked for by a person",
+    cancel: Annotated[
+        str | None, typer.Option(help="Close the request of this id instead; who serves stays as it is.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it is cancelled, for the record.")] = "asked for by a person",
     project: Folder = Path(),
     as_json: AsJson = False,
 ) -> None:
     """Train a challenger and let the gate decide whether it serves. Exit 0 promoted, 1 refused, 2 later windows decide."""
+    if cancel is not None:
+        _cancel(model, cancel, reason, project, as_json=as_json)
+        return
     from retrue.stages.retrain import request_for, retrain_model
     from retrue.workspace import open_workspace
 
@@ -33,6 +40,18 @@ def retrain(
     else:
         typer.echo(retrained.reason)
     leave(retrained.state)
+
+
+def _cancel(model: str, request: str, reason: str, project: Path, *, as_json: bool) -> None:
+    from retrue.stages.retrain import cancel_request
+    from retrue.workspace import open_workspace
+
+    with refusals(as_json=as_json), open_workspace(project) as workspace:
+        closed = cancel_request(workspace, model, request, by=author(), reason=reason)
+    if as_json:
+        print_json({"model": model, "request_id": closed.id, "state": closed.state, "reason": closed.reason})
+    else:
+        typer.echo(f"{model}: request {closed.id} is closed, {closed.reason}")
 
 
 def rollback(

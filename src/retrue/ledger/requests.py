@@ -69,7 +69,8 @@ class RetrainRequests:
             if known is None:
                 other = in_flight(connection, cause.model)
                 if other is not None:
-                    raise LedgerError(f"request {other} is still in flight: wait for it, or close it")
+                    close = f"`retrue retrain {cause.model} --cancel {other}`"
+                    raise LedgerError(f"request {other} is still in flight: wait for it, or close it by {close}")
                 add_request(connection, cause, None, now)
             return _read(request_row(connection, request_id(cause)))
 
@@ -134,6 +135,15 @@ class RetrainRequests:
                 add_effects(connection, row.model, [effect], now, due_at=due_at)
             return due_at
 
+    def check(self, request: str, *, token: int) -> None:
+        """Make sure that a flow run still holds a request.
+
+        Raises:
+            FencedError: The token is not the latest, or the request has ended.
+        """
+        with self._store.read() as connection:
+            check_claim(request_row(connection, request), token)
+
     def trial(self, request: str) -> Trial | None:
         """Return the challenger that waits for later windows to answer a request, None where none was trained yet."""
         with self._store.read() as connection:
@@ -194,16 +204,19 @@ class RetrainRequests:
         new = (row.created_at for row in rows if seen is None or datetime.fromisoformat(row.payload["as_of"]) > seen)
         return min(new, default=None)
 
-    def cancel(self, request: str, *, by: str, reason: str, now: datetime) -> RetrainRequest:
+    def cancel(
+        self, request: str, *, by: str, reason: str, notify: Sequence[str] = (), now: datetime
+    ) -> RetrainRequest:
         """Close a request in flight by a person's order, whoever works on it: that flow run can then promote nothing.
 
         Raises:
             FencedError: It has ended already.
+            LedgerError: There is none of this id.
         """
         with self._store.write(_model_of(request)) as connection:
             row = request_row(connection, request)
             check_claim(row, row.token)
-            close_row(connection, request, "failed", f"cancelled by {by}: {reason}", now)
+            end_row(connection, row, "cancelled", f"cancelled by {by}: {reason}", notify, now)
             return _read(request_row(connection, request))
 
 
@@ -225,7 +238,7 @@ def attempts(connection: Connection, model: str) -> dict[str, int]:
 def last_as_of(connection: Connection, model: str) -> datetime | None:
     """Return from when on a cool-down counts: the latest ``as_of`` of a model's requests, or a rollback by probation since.
 
-    A request that failed trained nothing and starts none.
+    A request that failed trained nothing and starts none; one that was cancelled does, or the next window would undo the order.
     """
     counted = select(func.max(requests.c.as_of)).where(requests.c.model == model, requests.c.state != "failed")
     back = select(func.max(probations.c.ended_as_of)).where(
@@ -236,10 +249,10 @@ def last_as_of(connection: Connection, model: str) -> datetime | None:
 
 
 def failed(connection: Connection, model: str) -> dict[str, tuple[datetime, ...]]:
-    """Return the ``as_of`` of a model's requests that failed, by fingerprint: of these no challenger was judged to the end."""
-    wanted = select(requests.c.fingerprint, requests.c.as_of)
+    """Return the ``as_of`` of a model's requests that failed or were cancelled, by fingerprint: no challenger was judged to the end."""
+    mine = (requests.c.model == model, requests.c.state.in_(("failed", "cancelled")))
     found: dict[str, tuple[datetime, ...]] = {}
-    for row in connection.execute(wanted.where(requests.c.model == model, requests.c.state == "failed")):
+    for row in connection.execute(select(requests.c.fingerprint, requests.c.as_of).where(*mine)):
         found[row.fingerprint] = (*found.get(row.fingerprint, ()), row.as_of)
     return found
 

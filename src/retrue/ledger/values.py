@@ -108,7 +108,7 @@ class IncidentStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainRequest:
-    """A retraining that was asked for. ``state`` is open, claimed, watching, promoted, refused or failed.
+    """A retraining that was asked for. ``state`` is open, claimed, watching, promoted, refused, failed or cancelled.
 
     A watching one has a challenger that waits for later windows; a flow run claims it again for each look.
 

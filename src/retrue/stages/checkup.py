@@ -147,7 +147,10 @@ def _retraining(workspace: Workspace, model: str, settings: ModelSettings, now: 
         state = _stuck(workspace, settings, request, now) if request.closed_at is None else ""
         if state:
             message = f"The retraining asked for at {request.opened_at:%Y-%m-%d %H:%M} UTC {state}: {request.id}"
-            step = f"Look at the runs of `retrain` in the Prefect UI, or `retrue retrain {model} --cause {request.id}`."
+            step = (
+                f"Look at the runs of `retrain` in the Prefect UI; `retrue retrain {model} --cause {request.id}` answers it,"
+                f" `--cancel {request.id}` closes it."
+            )
             yield _complaint(model, "retraining.stuck", message, step, subject=request.id, severity=Severity.WARNING)
 
 

@@ -118,6 +118,7 @@ def versions_from_elsewhere(workspace: Workspace, model: str) -> frozenset[str]:
 
 
 def _ensure_baseline(workspace: Workspace, answered: Answered, estimator: Any) -> None:
+    workspace.ledger.requests.check(answered.request.id, token=answered.request.token)
     if not frozen_before(workspace, answered.registered):
         _freeze(workspace, answered.settings, answered.contest, estimator, answered.train, answered.registered)
     log_baseline(workspace, answered.registered)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from retrue.adapters.client_mlflow import check_answer
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
 from retrue.config import ModelSettings, RetrainSettings
-from retrue.errors import ConfigError, DeliveryError, FencedError, ModelError, RetrueError
+from retrue.errors import ConfigError, DeliveryError, FencedError, LedgerError, ModelError, RetrueError
 from retrue.ledger import UNCLAIMED_FOR, Look, RetrainRequest, Trial
 from retrue.results import GateResult, RetrainCause
 from retrue.stages.contest import Contest, assemble, champion_loader, compare, labelled_rows, load_version
@@ -52,6 +52,23 @@ def request_for(workspace: Workspace, model: str, cause: str) -> str:
     if mine is not None:
         return mine.id
     return workspace.ledger.requests.open(by_hand, workspace.now(), notify=receivers(settings)).id
+
+
+def cancel_request(workspace: Workspace, model: str, request: str, *, by: str, reason: str) -> RetrainRequest:
+    """Close a model's request in flight by a person's order; who serves and every baseline stay as they are.
+
+    A challenger that waits for later windows stays registered and is looked at no more; a flow run at work promotes nothing.
+
+    Raises:
+        LedgerError: The model has no such request, or it has ended.
+    """
+    told = receivers(workspace.project.model(model))
+    asked_for = workspace.ledger.requests.get(request).cause.model
+    if asked_for != model:
+        raise LedgerError(f"request {request} is one of {asked_for}, not of {model}")
+    cancelled = workspace.ledger.requests.cancel(request, by=by, reason=reason, notify=told, now=workspace.now())
+    carry_out(workspace)
+    return cancelled
 
 
 def retrain_model(workspace: Workspace, request_id: str, *, step: Step = directly) -> Retrained:
