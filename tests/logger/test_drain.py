@@ -12,7 +12,8 @@ import pytest
 
 from retrue.logger import ACCEPTED, Counts, InferenceLogger, Queues
 from retrue.logger.disk import FaultyDisk
-from retrue.logger.drain import SYNC_SECONDS, URGENT_SYNC_SECONDS
+from retrue.logger.drain import SYNC_SECONDS, URGENT_SYNC_SECONDS, stride
+from retrue.logger.encoder import BATCH_RECORDS
 from retrue.logger.tally import read_tally
 from tests.logger.conftest import OpenLog
 from tests.logger.serving import on_disk, wait_for
@@ -232,3 +233,11 @@ def test_without_a_thread_everything_is_written_at_the_end(
     assert not log.flush(0.1)
     assert conserved(log.close(20.0), tmp_path)
     assert len(on_disk(tmp_path)) == 50
+
+
+def test_a_host_that_keeps_the_lock_gives_it_for_more_records_at_a_time() -> None:
+    """Else it would log faster than the drain gets turns, and the queue would grow until it is behind."""
+    usual, _ = stride(100, is_hurried=False, is_starved=False)
+    starved, pause = stride(100, is_hurried=False, is_starved=True)
+    assert usual < starved == BATCH_RECORDS
+    assert pause > 0

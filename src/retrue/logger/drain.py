@@ -30,6 +30,9 @@ STRIDE_RECORDS, STRIDES = 4, 32
 STRIDE_SECONDS: Final = 0.0001
 """Pause after a stride. A host that waits for the interpreter's lock needs some time to wake: were the
 lock only let go and taken again, as by `sleep(0)`, the host would wait through several strides."""
+STARVED_SECONDS: Final = 0.002
+"""A pause that took longer: the host computes without end and yields every 5 ms at the most, so that each stride must do more.
+Else the queue would grow, and with it the memory that calls touch, out of the processor's caches."""
 _GRACE_SECONDS = 0.1  # for a thread that has its number but has not appended yet
 _START_AGAIN_SECONDS = 1.0
 
@@ -78,6 +81,7 @@ class Drain:
         self.dozing = False
         """Whether it must be woken for a failure, or when a lane fills."""
         self._failures = 0
+        self._is_starved = False
 
     @property
     def failures(self) -> int:
@@ -166,7 +170,7 @@ class Drain:
         flushes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         left = len(self._urgent) + len(self._rest)
         while left > 0:
-            most, pause = stride(left, is_hurried=bool(flushes) or self._stopping)
+            most, pause = stride(left, is_hurried=bool(flushes) or self._stopping, is_starved=self._is_starved)
             items = self._take(most)
             if not items:
                 break
@@ -174,7 +178,7 @@ class Drain:
             self._encoder.encode(items)
             self._is_unsynced = True
             self._sync_if_due()
-            time.sleep(pause)
+            self._pause(pause)
         self._encoder.write()
         if self._sample and time.monotonic() >= self._sample_at:
             self._sample_at = time.monotonic() + self._sample_every
@@ -184,6 +188,11 @@ class Drain:
             for flush in flushes:
                 flush.answer(is_durable)
         self._sync_if_due()
+
+    def _pause(self, seconds: float) -> None:
+        began = time.monotonic()
+        time.sleep(seconds)
+        self._is_starved = time.monotonic() - began > STARVED_SECONDS
 
     def _take(self, most: int) -> list[Item]:
         items = self._urgent.take(most)
@@ -276,19 +285,20 @@ class Flush:
         return self._lock.acquire(timeout=_within(timeout)) and self._is_on_disk
 
 
-def stride(left: int, *, is_hurried: bool) -> tuple[int, float]:
+def stride(left: int, *, is_hurried: bool, is_starved: bool) -> tuple[int, float]:
     """Return how many records are encoded before the host gets the interpreter's lock, and the seconds it gets.
 
     Args:
         left: Records that wait.
         is_hurried: Whether somebody waits for the disk.
+        is_starved: Whether the host kept the lock for long.
 
-    >>> stride(20, is_hurried=False), stride(20, is_hurried=True)
+    >>> stride(20, is_hurried=False, is_starved=False), stride(20, is_hurried=True, is_starved=False)
     ((4, 0.0001), (64, 0.0))
     """
     if is_hurried or left > BEHIND_RECORDS:
         return BATCH_RECORDS, 0.0
-    return STRIDE_RECORDS + left // STRIDES, STRIDE_SECONDS
+    return BATCH_RECORDS if is_starved else STRIDE_RECORDS + left // STRIDES, STRIDE_SECONDS
 
 
 def _within(seconds: float) -> float:
