@@ -31,6 +31,7 @@ REQUEST_NS = 1_000_000
 TRIAL_STEPS = 500
 WARM_REQUESTS = 100
 BLOCK_REQUESTS = 200
+WAKING_REQUESTS = 10  # before a block, not counted: any server is slow after a pause
 PAUSE_SECONDS = 0.05  # between blocks: what the logger still writes shall not slow the next server down
 STEP_TRIALS = 2
 VALUES = [float(value) for value in FEATURES.values() if not isinstance(value, str)]
@@ -128,6 +129,7 @@ def _blocks(servers: Mapping[str, Callable[[], None]], blocks: int) -> dict[str,
     for block in range(blocks):
         for place in range(len(KINDS)):
             kind = KINDS[(block + place) % len(KINDS)]
+            _ask_many(servers[kind], WAKING_REQUESTS)
             taken[kind].append(_ask_many(servers[kind], BLOCK_REQUESTS))
             time.sleep(PAUSE_SECONDS)
     return taken

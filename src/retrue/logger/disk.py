@@ -52,27 +52,26 @@ class Disk:
 
     def lock(self, handle: Handle, how: int, start: int, size: int) -> bool:
         """Lock or unlock bytes of a file as `try_lock` does."""
-        self._check(handle)
+        self.check(handle)
         return try_lock(handle.fd, how, start, size)
 
     def write(self, handle: Handle, content: bytes) -> int:
         """Append some bytes, perhaps not all; return how many."""
-        self._check(handle)
+        self.check(handle)
         return os.write(handle.fd, content)
 
     def truncate(self, handle: Handle, size: int) -> None:
         """Cut a file."""
-        self._check(handle)
+        self.check(handle)
         os.ftruncate(handle.fd, size)
 
     def sync(self, handle: Handle) -> None:
-        """Return when the content is on the device."""
-        self._check(handle)
+        """Return when the content is on the device; of another file nothing is changed by that."""
         os.fdatasync(handle.fd)
 
     def sync_folder(self, handle: Handle) -> None:
         """Return when the names in a folder are on the device."""
-        self._check(handle)
+        self.check(handle)
         os.fsync(handle.fd)
 
     def rename(self, old: str, new: str, folder: Handle) -> None:
@@ -97,15 +96,16 @@ class Disk:
 
     def links(self, handle: Handle) -> int:
         """Return how many names an open file still has."""
-        self._check(handle)
+        self.check(handle)
         return os.fstat(handle.fd).st_nlink
 
     def close(self, handle: Handle) -> None:
         """Close a descriptor, unless it has come to stand for another file."""
-        self._check(handle)
+        self.check(handle)
         os.close(handle.fd)
 
-    def _check(self, handle: Handle) -> None:
+    def check(self, handle: Handle) -> None:
+        """Raise OSError where a descriptor has come to stand for another file."""
         status = os.fstat(handle.fd)
         if (status.st_dev, status.st_ino) != (handle.device, handle.inode):
             raise OSError(errno.EBADF, "the descriptor was closed and stands for another file now")

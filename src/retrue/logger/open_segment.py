@@ -53,6 +53,10 @@ class OpenSegment:
         for line in lines:
             self._see(line)
 
+    def has_news(self, counts: Mapping[str, int]) -> bool:
+        """Tell whether there are records or counters that are not on the device."""
+        return bool(self.unsynced) or dict(counts) != self._counts
+
     def sync(self, counts: Mapping[str, int]) -> None:
         """Return when everything is on the device, with the counters if there are any and they have changed."""
         if counts and dict(counts) != self._counts:

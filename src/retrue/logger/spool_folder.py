@@ -39,7 +39,7 @@ class SpoolFolder:
         """Raise OSError where the open folder is no longer the one at its path."""
         if self._handle is None:
             return
-        self._disk.links(self._handle)
+        self._disk.check(self._handle)
         status = os.lstat(self._root / FOLDER / self._boot)
         if (status.st_dev, status.st_ino) != (self._handle.device, self._handle.inode):
             raise NotADirectoryError("the spool's folder was replaced")
