@@ -25,7 +25,7 @@ CAR_LOAN = (
 def of(frame: pd.DataFrame, names: Sequence[str]) -> Rows:
     numbers = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in names}
     kinds = {name: ColumnKind.NUMBER if number else ColumnKind.TEXT for name, number in numbers.items()}
-    return rows_of(frame, kinds, weighted=False)
+    return rows_of(frame, kinds)
 
 
 def null_of(reference: Rows, window_rows: int, *, alpha: float = 0.01) -> DomainNull:
