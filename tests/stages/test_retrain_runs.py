@@ -13,7 +13,7 @@ from retrue.errors import DeliveryError, FencedError
 from retrue.stages.monitor import carry_out
 from retrue.stages.retrain import retrain_model
 from tests.stages.learning import RETRAIN, Learned, aliases, another_request, champion, request_of, retrain
-from tests.stages.project import NOW, Shop
+from tests.stages.project import NOW, TRAIN, Shop
 
 T = TypeVar("T")
 Copy = Callable[[Shop], Shop]
@@ -107,6 +107,31 @@ def test_a_run_that_died_is_started_again_and_uses_what_was_registered(
     assert again.state == "promoted"
     assert champion(shop) == again.version == registry.versions(shop.model)[-1]
     assert len(registry.versions(shop.model)) == len(left) + (step == "register")
+
+
+FICKLE = """
+
+_fit, _first = train, pathlib.Path(__file__).with_name("first")
+
+
+def train(features, labels):
+    if not _first.exists():
+        _first.touch()
+        return _fit(features, labels)
+    return _fit(features, 1 - labels.astype("int64"))
+"""
+
+
+def test_the_gate_judges_the_file_that_was_registered_and_not_another_training(
+    learned_once: Learned, copied: Copy
+) -> None:
+    """Trained a second time it is the opposite of a model, which the gate would refuse."""
+    shop = copied(learned_once.turned)
+    (shop.root / "training.py").write_text(f"import pathlib\n{TRAIN}{FICKLE}")
+    with shop.open() as workspace, pytest.raises(Killed):
+        retrain_model(workspace, learned_once.request, step=dying_at("freeze"))
+    again = retrain(shop, learned_once.request, hours=7)
+    assert (again.state, champion(shop)) == ("promoted", again.version)
 
 
 def test_a_run_that_died_after_its_promotion_leaves_the_aliases_to_the_next_delivery(

@@ -80,12 +80,17 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredVersion:
-    """A model version in the registry; ``sha256`` is that of its model file and belongs in the ledger."""
+    """A model version in the registry.
+
+    ``sha256`` is that of its model file and belongs in the ledger. ``is_found`` marks one that an earlier, interrupted registration
+    left: its file is not the estimator that was handed in.
+    """
 
     model: str
     version: str
     run_id: str
     sha256: str
+    is_found: bool = field(default=False, compare=False)
 
 
 class MlflowRegistry:
@@ -270,6 +275,7 @@ class MlflowRegistry:
             version=str(found[0].version),
             run_id=run.info.run_id,
             sha256=found[0].tags["retrue.sha256"],
+            is_found=True,
         )
 
     def _log_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from retrue.adapters.client_mlflow import check_answer
 from retrue.adapters.registry_mlflow import MlflowRegistry, RegisteredVersion, TrainingRecord
@@ -130,12 +131,32 @@ def _answer(workspace: Workspace, request: RetrainRequest, step: Step) -> Retrai
         trusted_types=retrain.trusted_types,
     )
     registered = step("register", lambda: register(workspace, request.cause, estimator, training, contest, gate))
+    if registered.is_found:
+        estimator, gate = _judged_as_registered(workspace, settings, retrain, contest, registered, request.cause, step)
     answered = Answered(settings=settings, request=request, contest=contest, registered=registered, train=train)
     if gate is not None and gate.passed:
         return crown(workspace, answered, estimator, gate, step)
     if gate is not None and not gate.undecided:
         return refuse(workspace, answered, gate, "; ".join(gate.refusals))
     return _start_trial(workspace, retrain, answered, gate)
+
+
+def _judged_as_registered(
+    workspace: Workspace,
+    settings: ModelSettings,
+    retrain: RetrainSettings,
+    contest: Contest,
+    registered: RegisteredVersion,
+    cause: RetrainCause,
+    step: Step,
+) -> tuple[Any, GateResult | None]:
+    """Judge the file that a run of this request registered before it died: a training need not give the same model twice."""
+    estimator = load_version(workspace, retrain, registered.model, registered.version)
+    if retrain.gate.shadow:
+        return estimator, None
+    gate = step("gate", lambda: compare(workspace, settings, retrain, contest, estimator, registered.model))
+    MlflowRegistry(workspace.mlflow).record_retraining(registered.run_id, gate, cause=cause)
+    return estimator, gate
 
 
 def _settings(workspace: Workspace, request: RetrainRequest) -> tuple[ModelSettings, RetrainSettings]:
