@@ -135,7 +135,11 @@ def nannyml_strengths(drawn: Sequence[Drawn], folder: Path) -> list[list[float]]
         pd.concat(windows).to_parquet(folder / f"windows-{place}.parquet")
         sizes[str(place)] = len(windows[0])
     (folder / "sizes.json").write_text(json.dumps(sizes))
+    return [json.loads(line)["ratios"] for line in ask_nannyml("drift", str(folder)).splitlines()]
+
+
+def ask_nannyml(*arguments: str) -> str:
+    """Return what ``nannyml_peer`` prints in NannyML's environment."""
     peer = Path(__file__).with_name("nannyml_peer.py")
-    command = [str(NANNYML / "bin" / "python"), str(peer), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line)["ratios"] for line in done.stdout.splitlines()]
+    command = [str(NANNYML / "bin" / "python"), str(peer), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -4,7 +4,8 @@
   Beside ours the error of NannyML's own published estimates (``DATA/expected_nannyml_docs_dev``).
 - *flights*: the model of ``examples/flights``, which knows what is known before departure, trained on the first quarter of 2013;
   its predictions there out of fold are the reference, each of the 38 whole weeks from 4 April on a window. A week is estimated or
-  withheld by the rule of `retrue.statistics.support`; ``flights, all weeks`` estimates every one nevertheless.
+  withheld by the rule of `retrue.statistics.support`; ``flights, all weeks`` estimates every one nevertheless. NannyML, which withholds
+  none, is measured on the same weeks where its own environment is.
 
 A row is ``{subject, case, size, trials, count, mean_absolute_error, mean_half_width}``: of ``trials`` windows of about ``size`` rows
 that were estimated, ``count`` had what was realised in their 95 % interval. The error is in units of the case's metric.
@@ -13,13 +14,16 @@ that were estimated, ``count`` had what was realised in their 95 % interval. The
 from __future__ import annotations
 
 import csv
+import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from benchmarks.alarms_subjects import NANNYML, ask_nannyml
 from retrue.answers import Rows
 from retrue.estimation import estimate_performance, fit_estimation
 from retrue.performance import measure_performance
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 CHUNK = 5_000
 WEEKS = 38
+PEER_METRICS = ("roc_auc", "accuracy")  # which it estimates of those that we do
 TABLES = "expected_nannyml_docs_dev"
 ESTIMATED = "tutorial_estimating_standard_performance_metrics_binary_classification__cell5.csv"
 REALISED = "tutorial_calculating_standard_metrics_binary_classification__cell5.csv"
@@ -94,10 +99,15 @@ def flights(metrics: Sequence[str]) -> list[Row]:
         _rows(part, [*FEATURES, "score"], **said)
         for part in (reference, *(later[week == number] for number in range(WEEKS)))
     )
-    return [
+    own = [
         *_compared("flights", known, windows, metrics),
         *_compared("flights, all weeks", known, windows, metrics, max_unsupported_share=1.0),
     ]
+    if not NANNYML.is_dir():
+        return own
+    peer = _nannyml(reference, later.assign(week=week)[week < WEEKS])
+    estimated = [isinstance(each, EstimatedPerformance) for each in _estimates(known, windows, metrics[0])]
+    return [*own, *_beside("flights", peer, windows, estimated), *_beside("flights, all weeks", peer, windows)]
 
 
 def published(folder: Path) -> list[Row]:
@@ -148,15 +158,49 @@ def _rows(frame: pd.DataFrame, features: Sequence[str], *, score: str, predictio
     return Rows(predictions=frame[prediction], scores=frame[score], labels=frame[label], columns=columns)
 
 
+def _nannyml(reference: pd.DataFrame, weeks: pd.DataFrame) -> Mapping[str, Mapping[str, Sequence[float]]]:
+    """Return NannyML's estimates of the weeks; all their rows are given the time of a Monday, where its weeks begin."""
+    import pandas as pd
+
+    columns = ["time", "label", "prediction", "score"]
+    naive = reference.assign(
+        time=reference["time"].dt.tz_localize(None), prediction=reference["prediction"].astype(int)
+    )
+    mondays = pd.Timestamp("2013-04-01") + pd.to_timedelta(7 * weeks["week"], unit="D")
+    with tempfile.TemporaryDirectory(prefix="retrue-bench-") as folder:
+        naive[columns].to_parquet(Path(folder) / "reference.parquet")
+        said = weeks.assign(time=mondays, prediction=weeks["prediction"].astype(int))
+        said[columns].to_parquet(Path(folder) / "weeks.parquet")
+        found: Mapping[str, Mapping[str, Sequence[float]]] = json.loads(ask_nannyml("estimate", folder, *PEER_METRICS))
+    return found
+
+
+def _beside(
+    case: str,
+    peer: Mapping[str, Mapping[str, Sequence[float]]],
+    windows: Sequence[Rows],
+    chosen: Sequence[bool] | None = None,
+) -> Iterator[Row]:
+    """Yield how far NannyML's estimates of the chosen windows are from what the labels say."""
+    kept = np.ones(len(windows), dtype=bool) if chosen is None else np.array(chosen)
+    realised = [_realised(window) for window in windows]
+    size = round(float(np.mean([len(window.truth) for window, each in zip(windows, kept, strict=True) if each])))
+    for metric, estimated in peer.items():
+        values, high = np.array(estimated["value"]), np.array(estimated["high"])
+        apart = np.abs(values - np.array([each.metrics[metric].value for each in realised]))
+        yield _row("NannyML", f"{case}, {metric}", size, apart[kept], (high - values)[kept])
+
+
+def _estimates(reference: Rows, windows: Sequence[Rows], metric: str, **options: Any) -> list[object]:
+    estimation = fit_estimation("binary", reference)
+    bounds = {name: bounds_of(values) for name, values in reference.columns.items()}
+    return [estimate_performance(estimation, "binary", metric, window, bounds=bounds, **options) for window in windows]
+
+
 def _compared(
     case: str, reference: Rows, windows: Sequence[Rows], metrics: Sequence[str], **options: Any
 ) -> Iterator[Row]:
-    estimation = fit_estimation("binary", reference)
-    bounds = {name: bounds_of(values) for name, values in reference.columns.items()}
-    found = [
-        (estimate_performance(estimation, "binary", metrics[0], window, bounds=bounds, **options), window)
-        for window in windows
-    ]
+    found = list(zip(_estimates(reference, windows, metrics[0], **options), windows, strict=True))
     pairs = [(each, _realised(window)) for each, window in found if isinstance(each, EstimatedPerformance)]
     size = round(float(np.mean([each.rows for each, _ in pairs]))) if pairs else 0
     for metric in metrics:

@@ -121,3 +121,15 @@ def test_the_gate_lets_through_gains_and_keeps_out_equals_and_harm(kept: dict[st
         assert count_of(gate, subject, "+2 points of accuracy") >= 800
     assert count_of(gate, "gate by day", "+2 points in all, -10 on a fifth") >= 990
     assert count_of(gate, "watched gate", "equal quality") <= 25
+
+
+def test_estimates_are_as_near_as_nannymls_and_their_intervals_hold_more_often(
+    kept: dict[str, list[dict[str, object]]],
+) -> None:
+    ours = {row["case"]: row for row in kept["estimation"] if row["subject"] == "retrue"}
+    theirs = [row for row in kept["estimation"] if str(row["subject"]).startswith("NannyML")]
+    assert {str(row["case"]).partition(",")[0] for row in theirs} == {"car loan", "flights"}
+    for row in theirs:
+        own = ours[row["case"]]
+        assert own["mean_absolute_error"] == pytest.approx(row["mean_absolute_error"], abs=5e-4)
+        assert own["count"] >= row["count"]  # type: ignore[operator]
