@@ -57,6 +57,15 @@ def waiting(root: Path, name: str, mlflow: str, *, sign: float, **gate: Any) -> 
     return shop
 
 
+def watched(root: Path, name: str, mlflow: str) -> tuple[Shop, str]:
+    """A project whose challenger is better, was looked at once, and has a day more; with its request."""
+    shop = waiting(root, name, mlflow, sign=-1.0, watch=True, watch_for="60d")
+    request = ask(shop)
+    look(shop, request)
+    another_day(shop, HOLDOUT, sign=-1.0)
+    return shop, request
+
+
 def ask(shop: Shop) -> str:
     with shop.open() as workspace:
         request = workspace.ledger.requests.list(shop.model)
@@ -184,10 +193,7 @@ def test_a_watched_challenger_whose_run_died_before_its_promotion_is_promoted_af
     tmp_path: Path, name: str, mlflow_uri: str
 ) -> None:
     """By then the gate's rows reach further than the reference that was frozen."""
-    shop = waiting(tmp_path, name, mlflow_uri, sign=-1.0, watch=True, watch_for="60d")
-    request = ask(shop)
-    look(shop, request)
-    another_day(shop, HOLDOUT, sign=-1.0)
+    shop, request = watched(tmp_path, name, mlflow_uri)
     with shop.open(carriers=recorders()) as workspace, pytest.raises(Killed):
         retrain_model(workspace, request, step=dying_at("promote"))
     with shop.open() as workspace:
@@ -207,10 +213,7 @@ def test_a_watched_challenger_whose_run_died_before_its_promotion_is_promoted_af
 def test_a_watched_challenger_that_is_cancelled_leaves_champion_and_baselines_as_they_are(
     tmp_path: Path, name: str, mlflow_uri: str
 ) -> None:
-    shop = waiting(tmp_path, name, mlflow_uri, sign=-1.0, watch=True, watch_for="60d")
-    request = ask(shop)
-    look(shop, request)
-    another_day(shop, HOLDOUT, sign=-1.0)
+    shop, request = watched(tmp_path, name, mlflow_uri)
 
     def cancelled_at_the_gate(step: str, work: Callable[[], T]) -> T:
         found = work()
