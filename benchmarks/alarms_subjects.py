@@ -51,8 +51,8 @@ def retrue_strengths(drawn: Drawn, alphas: Sequence[float], *, seed: int) -> Map
     }
 
 
-def retrue_drifted(drawn: Drawn, alpha: float, *, seed: int) -> Mapping[str, list[bool]]:
-    """Return by column in which windows it has drifted."""
+def retrue_drifted(drawn: Drawn, alpha: float, *, seed: int) -> Mapping[str, list[float | None]]:
+    """Return by column how many times its threshold each window is, None where it has not drifted."""
     rows = len(next(iter(drawn.windows[0].values())))
     calibrated = calibrate(
         drawn.reference,
@@ -62,8 +62,8 @@ def retrue_drifted(drawn: Drawn, alpha: float, *, seed: int) -> Mapping[str, lis
         seed=seed,
         window_seconds=drawn.window_seconds,
     )
-    judged = [calibrated.judge(window) for window in drawn.windows]
-    return {name: [name in found for found in judged] for name in calibrated.found.columns}
+    judged = [calibrated.excess(window) for window in drawn.windows]
+    return {name: [found.get(name) for found in judged] for name in calibrated.found.columns}
 
 
 def _standardised(reference: Columns, window: Columns, found: DriftCalibration) -> float:

@@ -3,7 +3,7 @@
 Vendors' shares and fares do change a little in a year, so both are counted: windows in which a column of the table has drifted, those
 included that are known when a trip is over, and windows in which a monitor of a fare model would speak. Its columns are what the
 model is given and what it answers; a column that it does not lean on makes an ``info``, which is no alarm. *Incidents* are windows in which
-one opens, by the rule that ``docs/your-own-model.md`` gives.
+one opens, by the rule that holds where none is written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.alarms_weeks import (
     weeks_of,
 )
 from retrue.alarms import Look, alarm_standing
-from retrue.config import OpenRule, ResolveRule
+from retrue.config import AlarmSettings
 from retrue.findings.harm import harm_of
 from retrue.results import Severity
 from retrue.statistics.importance import measure_reliance
@@ -41,11 +41,11 @@ INPUTS = ("hour", "passenger_count", "trip_distance", "vendor_id", "rate_code_id
 FARE, ANSWER = "fare_amount", "prediction"
 YEAR = slice("2018-01-01", "2018-12-31")
 BASELINE_WEEKS = 13
-OPENING, RESOLVING = OpenRule(after=2, of=3), ResolveRule(after=4)
+OPENING, RESOLVING = AlarmSettings().opening("drift"), AlarmSettings().resolving("drift")
 REPEAT_EVERY = timedelta(days=7)
 BEGINNING = datetime(2018, 4, 2, tzinfo=UTC)
-Found = Mapping[str, Sequence[bool]]
-"""By column, in which windows it has drifted."""
+Found = Mapping[str, Sequence[float | None]]
+"""By column, how many times its threshold each window is; None where it has not drifted."""
 
 
 def taxi(folder: Path) -> Iterator[Row]:
@@ -86,8 +86,8 @@ def _served(table: pd.DataFrame, baseline_rows: int) -> tuple[Drawn, frozenset[s
 def _counted(case: str, drawn: Drawn, found: Found) -> Iterator[Row]:
     weeks = len(drawn.windows)
     counts = {
-        RETRUE: sum(any(week) for week in zip(*found.values(), strict=True)),
-        "retrue, incidents of 2 of 3 windows": _openings(found, weeks),
+        RETRUE: sum(any(each is not None for each in week) for week in zip(*found.values(), strict=True)),
+        "retrue, incidents": _openings(found, weeks),
         EVIDENTLY: sum(each >= 1 for each in strengths_of(drawn)[EVIDENTLY]),
     }
     for subject, count in counts.items():
@@ -98,8 +98,10 @@ def _openings(found: Found, weeks: int) -> int:
     """Return in how many windows an incident of a column opens."""
     starts = [BEGINNING + timedelta(seconds=place * WEEK_SECONDS) for place in range(weeks)]
     opened = set()
-    for drifted in found.values():
-        looks = [Look(start=start, found=each) for start, each in zip(starts, drifted, strict=True)]
+    for beyond in found.values():
+        looks = [
+            Look(start=start, found=each is not None, excess=each) for start, each in zip(starts, beyond, strict=True)
+        ]
         was_open = False
         for place in range(weeks):
             standing = alarm_standing(looks[: place + 1], OPENING, RESOLVING, repeat_every=REPEAT_EVERY)

@@ -54,10 +54,7 @@ class Story:
 
 def past_window(judged: Verdict) -> PastWindow:
     """What the ledger would remember of a verdict."""
-    found = {
-        fingerprint: Glimpse(check=each.check, scope=each.scope, severity=each.severity, message=each.message)
-        for fingerprint, each in breaching(judged).items()
-    }
+    found = {fingerprint: Glimpse.of(each) for fingerprint, each in breaching(judged).items()}
     return PastWindow(window=judged.window, unmeasured=unmeasured(judged), found=found)
 
 

@@ -48,6 +48,23 @@ def test_a_standing_tells_the_window_that_opened_it_and_the_last_that_has_it() -
     assert (standing.opened, standing.last, standing.seen) == (FIRST + 2 * WEEK, FIRST + 4 * WEEK, 1)
 
 
+@pytest.mark.parametrize(
+    ("rule", "is_open"),
+    [
+        (OpenRule(after=2, of=3, at_once=2), True),
+        (OpenRule(after=2, of=3, at_once=2.5), False),
+        (OpenRule(after=2, of=3), False),
+    ],
+)
+def test_one_window_far_beyond_its_threshold_opens_at_once_where_the_rule_says_so(
+    rule: OpenRule, is_open: bool
+) -> None:
+    near, far = Look(start=FIRST, found=True, excess=1.1), Look(start=FIRST + 3 * WEEK, found=True, excess=2.2)
+    between = [Look(start=FIRST + number * WEEK, found=False) for number in (1, 2)]
+    standing = alarm_standing([near, *between, far], rule, ResolveRule(), repeat_every=NEVER_FLAPS)
+    assert (standing.open, standing.opened) == (is_open, far.start if is_open else None)
+
+
 def test_nothing_seen_is_nothing_open() -> None:
     assert stands([], (OpenRule(), ResolveRule()), NEVER_FLAPS) == AlarmStanding(open=False, seen=0)
 

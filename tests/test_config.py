@@ -259,19 +259,22 @@ def test_rules_of_alarms_fall_back_from_kind_to_general_to_built_in(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("rules", "resolving"),
+    ("rules", "drift", "system"),
     [
-        ("{}", {"drift": 2, "system": 1}),
-        ("{resolve: {after: 1}}", {"drift": 1, "system": 1}),
-        ("{kinds: {drift: {open: {after: 2}}}}", {"drift": 2, "system": 1}),
-        ("{resolve: {after: 3}, kinds: {drift: {resolve: {after: 4}}}}", {"drift": 4, "system": 3}),
+        ("{}", (2, 3, 2), (1, 1, 1)),
+        ("{open: {after: 1}, resolve: {after: 1}}", (1, 1, 1), (1, 1, 1)),
+        ("{kinds: {drift: {open: {after: 2}}}}", (2, 2, 2), (1, 1, 1)),
+        ("{resolve: {after: 3}, kinds: {drift: {resolve: {after: 4}}}}", (2, 3, 4), (1, 1, 3)),
     ],
 )
 def test_the_built_in_rule_of_drift_holds_until_one_is_written(
-    tmp_path: Path, rules: str, resolving: dict[str, int]
+    tmp_path: Path, rules: str, drift: tuple[int, int, int], system: tuple[int, int, int]
 ) -> None:
+    """After so many of so many windows it opens, after so many it is over."""
     alarms = load(tmp_path, f"{GOOD}    alarms: {rules}\n").model("flight-delay").alarms
-    assert {kind: alarms.resolving(kind).after for kind in resolving} == resolving
+    for kind, rule in (("drift", drift), ("system", system)):
+        opening = alarms.opening(kind)
+        assert (opening.after, opening.last, alarms.resolving(kind).after) == rule
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,25 @@ def test_a_healthy_window_changes_nothing() -> None:
     assert (decision.changes, decision.effects) == ((), ())
 
 
+def test_drift_of_one_window_in_three_is_told_to_nobody_unless_a_rule_says_so() -> None:
+    story = Story(watched(alarms={}))
+    windows = [[DRIFT], [], [], [DRIFT], [DRIFT]]
+    told = [changes(story.judge(verdict(number, *each))) for number, each in enumerate(windows)]
+    assert told == [[], [], [], [], ["opened drift.column"]]
+
+
+@pytest.mark.parametrize(("excess", "told"), [(1.9, []), (2.0, ["opened drift.column"]), (None, [])])
+def test_drift_of_twice_its_threshold_is_told_at_once(excess: float | None, told: list[str]) -> None:
+    drift = replace(DRIFT, excess=excess)
+    assert changes(Story(watched(alarms={})).judge(verdict(0, drift))) == told
+
+
+def test_drift_that_is_told_is_over_after_two_windows_without_it() -> None:
+    story, far = Story(watched(alarms={})), replace(DRIFT, excess=5.0)
+    told = [changes(story.judge(verdict(number, *each))) for number, each in enumerate([[far], [], [], [DRIFT]])]
+    assert told == [["opened drift.column"], [], ["resolved drift.column"], []]
+
+
 def test_an_info_finding_makes_no_incident() -> None:
     assert Story().judge(verdict(0, EXTRA)).changes == ()
 

@@ -458,6 +458,7 @@ def test_drift_is_told_with_how_rare_it_is_and_fixed_thresholds_are_told_as_such
     rare = ColumnDrift(column="temp", method="wasserstein", score=0.4, threshold=0.2, chance=1 / 2500)
     measured = replace(drift({}), columns=(rare,), uncalibrated="this baseline was never calibrated")
     found = {each.check: each for each in judged(measurements(drift=measured)).findings}
+    assert found["drift.column"].excess == 2
     assert found["drift.column"].message == (
         "temp has drifted: wasserstein 0.400, threshold 0.2; without drift a column is so far out in one window of 2,500."
     )

@@ -15,10 +15,11 @@ from retrue.config import OpenRule, ResolveRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One window that measured a check, by its start, and whether it had the finding."""
+    """One window that measured a check, by its start, whether it had the finding, and how many times its threshold that was."""
 
     start: datetime
     found: bool
+    excess: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def alarm_standing(
     """Return where an incident stands.
 
     It opens with a window that has the finding where ``opening.after`` of the last ``opening.last`` looks have it, this one
-    included, and is over after ``resolving.after`` looks in a row without. One that opened less than ``repeat_every`` after
+    included, or where it is ``opening.at_once`` times its threshold, and is over after ``resolving.after`` looks in a row without. One that opened less than ``repeat_every`` after
     its last finding before flaps, and is over only when it was gone for that long.
 
     Args:
@@ -73,13 +74,19 @@ def alarm_standing(
                 current, over = None, current
         elif current is not None:
             current.last, current.quiet = look.start, 0
-        elif _seen(looks[max(0, place + 1 - opening.last) : place + 1]) >= opening.after:
+        elif _opens(looks[: place + 1], opening):
             flapping = over is not None and look.start - over.last < repeat_every
             current = _Episode(opened=look.start, last=look.start, flapping=flapping)
     seen = _seen(looks[-opening.last :])
     if current is None:
         return AlarmStanding(open=False, seen=seen)
     return AlarmStanding(open=True, seen=seen, opened=current.opened, last=current.last, flapping=current.flapping)
+
+
+def _opens(looks: Sequence[Look], opening: OpenRule) -> bool:
+    excess = looks[-1].excess
+    at_once = opening.at_once is not None and excess is not None and excess >= opening.at_once
+    return at_once or _seen(looks[-opening.last :]) >= opening.after
 
 
 def _is_over(episode: _Episode, look: Look, resolving: ResolveRule, repeat_every: timedelta) -> bool:

@@ -75,7 +75,7 @@ def _pending(case: Case) -> Iterator[Pending]:
         rule = case.settings.alarms.opening(kind_of(about.check))
         if rule.after == 1 or is_failure(about.check):
             continue
-        standing = case.stands(fingerprint, about.check, about.scope, found=fingerprint in found)
+        standing = case.stands(fingerprint, about.check, about.scope, found.get(fingerprint))
         if not standing.open and 0 < standing.seen < rule.after:
             yield Pending(
                 fingerprint=fingerprint,
@@ -96,10 +96,10 @@ def _others(case: Case, found: Mapping[str, Finding]) -> Mapping[str, Incident |
 
 
 def _found(case: Case, fingerprint: str, finding: Finding, before: Incident | None) -> Iterator[IncidentChange]:
-    standing = case.stands(fingerprint, finding.check, finding.scope, found=True)
+    standing = case.stands(fingerprint, finding.check, finding.scope, finding)
     open_before = before is not None and before.state != "resolved"
     if standing.open and not open_before:
-        this = Glimpse(check=finding.check, scope=finding.scope, severity=finding.severity, message=finding.message)
+        this = Glimpse.of(finding)
         seen = [*case.glimpses(fingerprint), (case.verdict.window.start, this)]
         yield _opened(case, fingerprint, standing, seen, before)
     elif before is not None and open_before:
@@ -114,7 +114,7 @@ def _found(case: Case, fingerprint: str, finding: Finding, before: Incident | No
 def _not_found(
     case: Case, fingerprint: str, about: Incident | Glimpse, before: Incident | None
 ) -> Iterator[IncidentChange]:
-    standing = case.stands(fingerprint, about.check, about.scope, found=False)
+    standing = case.stands(fingerprint, about.check, about.scope)
     open_before = before is not None and before.state != "resolved"
     if standing.open and not open_before:
         yield _opened(case, fingerprint, standing, case.glimpses(fingerprint), before)
@@ -129,7 +129,7 @@ def _found_failure(case: Case, fingerprint: str, finding: Finding, before: Incid
     start, repeat_every = case.verdict.window.start, case.settings.notify.repeat_every
     flapping = before is not None and start - before.last_window < repeat_every
     standing = AlarmStanding(open=True, seen=1, opened=start, last=start, flapping=flapping)
-    this = Glimpse(check=finding.check, scope=finding.scope, severity=finding.severity, message=finding.message)
+    this = Glimpse.of(finding)
     return _opened(case, fingerprint, standing, [(start, this)], before)
 
 

@@ -144,10 +144,7 @@ def _after(verdict: Verdict, standing: Standing, decision: Decision) -> Standing
 
 
 def _past(verdict: Verdict) -> PastWindow:
-    found = {
-        fingerprint: Glimpse(check=each.check, scope=each.scope, severity=each.severity, message=each.message)
-        for fingerprint, each in breaching(verdict).items()
-    }
+    found = {fingerprint: Glimpse.of(each) for fingerprint, each in breaching(verdict).items()}
     return PastWindow(window=verdict.window, unmeasured=unmeasured(verdict), found=found)
 
 

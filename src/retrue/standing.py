@@ -8,7 +8,7 @@ from datetime import datetime
 
 from retrue.alarms import AlarmStanding, Look, alarm_standing
 from retrue.config import ModelSettings
-from retrue.results import ESTIMATED, WITHHELD, Incident, IncidentChange, Severity, Verdict
+from retrue.results import ESTIMATED, WITHHELD, Finding, Incident, IncidentChange, Severity, Verdict
 from retrue.windows import Window
 
 FAILURES = "failure"
@@ -36,6 +36,18 @@ class Glimpse:
     scope: str
     severity: Severity
     message: str
+    excess: float | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Glimpse:
+        """Return what will be remembered of it."""
+        return cls(
+            check=finding.check,
+            scope=finding.scope,
+            severity=finding.severity,
+            message=finding.message,
+            excess=finding.excess,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,21 +158,21 @@ class Case:
         past = (self.standing.past[place] for place in self._places.get(fingerprint, ()))
         return [(each.window.start, each.found[fingerprint]) for each in past]
 
-    def stands(self, fingerprint: str, check: str, scope: str, *, found: bool) -> AlarmStanding:
+    def stands(self, fingerprint: str, check: str, scope: str, found: Finding | None = None) -> AlarmStanding:
         """Return where an incident stands with this verdict, which has its finding or does not."""
-        start, places = self.verdict.window.start, self._places.get(fingerprint, ())
-        here = [self._place] if found else []
+        places = self._places.get(fingerprint, ())
+        here = [] if found is None else [self._place]
         first = min(
             [*places[:1], *here], default=len(self.standing.past)
         )  # what is before its first finding says nothing
         past = self.standing.past[first:]
         looks = [
-            Look(start=each.window.start, found=fingerprint in each.found)
+            _look(each.window, each.found.get(fingerprint))
             for each in past
             if fingerprint in each.found or not covers(each.unmeasured, check, scope)
         ]
-        if found or self.measured(check, scope):
-            looks.append(Look(start=start, found=found))
+        if found is not None or self.measured(check, scope):
+            looks.append(_look(self.verdict.window, found))
             looks.sort(key=lambda look: look.start)
         alarms, kind = self.settings.alarms, kind_of(check)
         repeat_every = self.settings.notify.repeat_every
@@ -179,6 +191,10 @@ class Case:
     def elapsed(self, since: datetime) -> bool:
         """Tell whether it is time to repeat a message sent at ``since`` on the clock of the data."""
         return self.clock - since >= self.settings.notify.repeat_every
+
+
+def _look(window: Window, found: Finding | Glimpse | None) -> Look:
+    return Look(start=window.start, found=found is not None, excess=found.excess if found is not None else None)
 
 
 def is_failure(check: str) -> bool:

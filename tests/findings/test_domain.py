@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.builders import baseline, drift, measurements, settings
 
 from retrue.findings.domain import domain_findings
@@ -31,6 +32,7 @@ def test_a_changed_relation_is_one_warning_that_names_its_columns() -> None:
         "income (45%); what changed is the relation of age with income (rank correlation 0.70, now -0.68)."
     )
     assert finding.next_step.startswith("No single column need have moved")
+    assert finding.excess == pytest.approx(6)  # .3 above a guess, where .05 are usual
 
 
 def test_a_relation_of_a_category_has_no_correlation_to_show() -> None:

@@ -23,6 +23,15 @@ def test_incidents_are_listed_gravest_first_by_model_and_state(ledger: Ledger) -
     assert ledger.incidents.list("m", state="resolved") == ()
 
 
+def test_how_far_a_finding_was_beyond_its_threshold_is_remembered(ledger: Ledger) -> None:
+    """A window judged late asks again where the incident stands, by what the ledger holds."""
+    by_default = watched(alarms={})
+    commit(ledger, verdict(1, replace(DRIFT, excess=3.0)), of=by_default)
+    commit(ledger, verdict(0), of=by_default)
+    (incident,) = ledger.incidents.list()
+    assert (incident.state, incident.opened_window) == ("open", verdict(1).window.start)
+
+
 def test_a_fingerprint_may_be_shortened(ledger: Ledger) -> None:
     commit(ledger, verdict(0, DROP))
     (incident,) = ledger.incidents.list()

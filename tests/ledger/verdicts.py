@@ -22,10 +22,15 @@ def week(number: int = 0, model: str = "m") -> Window:
     return Window(model=model, start=FIRST + number * WEEK, end=FIRST + (number + 1) * WEEK)
 
 
-def finding(check: str = "performance.drop", scope: str = "roc_auc", severity: Severity = Severity.CRITICAL) -> Finding:
+def finding(
+    check: str = "performance.drop",
+    scope: str = "roc_auc",
+    severity: Severity = Severity.CRITICAL,
+    excess: float | None = None,
+) -> Finding:
     return Finding(
         check=check, scope=scope, severity=severity, value="0.55", threshold="0.60",
-        message=f"{check} on {scope}.", next_step="Look.",
+        message=f"{check} on {scope}.", next_step="Look.", excess=excess,
     )  # fmt: skip
 
 
@@ -56,7 +61,7 @@ def watched(**changes: object) -> ModelSettings:
     plain: dict[str, object] = {
         "window": {"every": "7d"},
         "retrain": {"on": ["performance"], "cooldown": "14d", "max_attempts": 2},
-        "alarms": {"kinds": {"drift": {"resolve": {"after": 1}}}},
+        "alarms": {"kinds": {"drift": {"open": {"after": 1}, "resolve": {"after": 1}}}},
         "notify": {"critical": [ONCALL], "warning": [TEAM], "repeat_every": "14d"},
     }
     return settings(**{**plain, **changes})

@@ -127,7 +127,8 @@ def test_a_window_judged_from_the_record_has_the_verdict_that_judging_it_has(jud
 
 def test_another_method_is_measured_again_from_the_log(judged: Shop) -> None:
     with judged.open() as workspace:
-        other = policy(judged, drift={"numeric": {"method": "jensenshannon", "threshold": 0.3}})
+        measured = {"numeric": {"method": "jensenshannon", "threshold": 0.3}}
+        other = policy(judged, drift=measured, alarms={"open": {"after": 1}})
         compared = replay(workspace, MODEL, other, start=day(ODD - 1), end=day(ODD + 1))
     ((how, windows),) = compared.other.ways.items()
     assert how == "measured again from the log: the policy measures otherwise"

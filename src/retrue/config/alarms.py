@@ -16,10 +16,14 @@ Span = Annotated[tuple[datetime, datetime], BeforeValidator(parse_span)]
 
 
 class OpenRule(Settings):
-    """An incident opens when ``after`` of the last ``of`` windows that measured it have the finding; ``of`` is ``after`` by default."""
+    """An incident opens when ``after`` of the last ``of`` windows that measured it have the finding; ``of`` is ``after`` by default.
+
+    One window is enough where the finding's value is ``at_once`` times its threshold, or more; None for never.
+    """
 
     after: int = Field(default=1, ge=1)
     of: int | None = Field(default=None, ge=1, le=100)
+    at_once: float | None = Field(default=None, ge=1, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -46,8 +50,11 @@ class KindRule(Settings):
     resolve: ResolveRule | None = None
 
 
-BUILT_IN: Mapping[str, KindRule] = {"drift": KindRule(resolve=ResolveRule(after=2))}
-"""A score that hovers around its threshold would be resolved and opened again with every window."""
+BUILT_IN: Mapping[str, KindRule] = {
+    "drift": KindRule(open=OpenRule(after=2, of=3, at_once=2), resolve=ResolveRule(after=2))
+}
+"""One window whose inputs moved a little is seldom a reason to act, and a score that hovers around its threshold would be resolved
+and opened again with every window; what is far beyond it is told at once."""
 
 _ANY_OTHER = ""  # no kind that has rules of its own
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from retrue.config import ModelSettings
 from retrue.findings.harm import harm_of, leaning
 from retrue.results import Baseline, ColumnDrift, ColumnProfile, DriftResult, Finding, Measurements, Severity
+from retrue.statistics.distances import excess_of
 
 RARE = 1e-5  # replays say nothing of what is rarer
 PREDICTIONS = frozenset({"prediction", "score"})
@@ -189,6 +190,7 @@ def drift_findings(measurements: Measurements, baseline: Baseline, settings: Mod
                 next_step="See drift.html: what the model says has shifted."
                 if prediction
                 else "See its plot in drift.html.",
+                excess=excess_of(column.score, column.threshold, column.method),
             )
     limit = settings.drift.max_share
     if limit is not None and drift.share is not None and drift.share > limit:

@@ -11,6 +11,7 @@ DOMAIN_UNFROZEN = "multivariate drift"
 """The part that is missing where the baseline cannot say what is usual; it leaves the verdict alone."""
 DOMAIN = "drift of all columns at once"
 """The part that is missing where the window cannot be compared, although the baseline can."""
+BY_CHANCE = 0.5  # the AUC of a guess
 PARTS_SHOWN = 3
 RELATIONS_SHOWN = 3
 PART_MIN = 0.1
@@ -45,6 +46,7 @@ def domain_findings(
             f"{domain.threshold:.3f}){_columns(domain)}{_relations(relations)}."
         ),
         next_step=_next_step(domain, told),
+        excess=(domain.auc - BY_CHANCE) / (domain.threshold - BY_CHANCE) if domain.threshold > BY_CHANCE else None,
     )
 
 

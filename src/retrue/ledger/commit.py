@@ -183,6 +183,7 @@ def _finding_rows(verdict: Verdict, revision: int) -> Iterator[dict[str, object]
             "scope": finding.scope,
             "severity": finding.severity.value,
             "message": finding.message,
+            "excess": finding.excess,
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection, Row, and_, or_, select
 
-from retrue.incidents import INCONCLUSIVE, inconclusive
+from retrue.incidents import inconclusive
 from retrue.ledger.newest import newest_revisions
 from retrue.ledger.schema import findings, revisions, windows
 from retrue.results import Outcome, Severity
@@ -64,10 +64,16 @@ def _past(model: str, row: Row[tuple[object, ...]], found: Mapping[str, Glimpse]
     window = Window(model=model, start=row.start_at, end=row.end_at)
     if row.outcome == Outcome.INCONCLUSIVE:
         finding = inconclusive()
-        glimpse = Glimpse(check=INCONCLUSIVE, scope="", severity=finding.severity, message=finding.message)
+        glimpse = Glimpse.of(finding)
         found = {**found, finding.fingerprint(model): glimpse}
     return PastWindow(window=window, unmeasured=frozenset(row.unmeasured), found=found)
 
 
 def _glimpse(row: Row[tuple[object, ...]]) -> Glimpse:
-    return Glimpse(check=row.check_name, scope=row.scope, severity=Severity(row.severity), message=row.message)
+    return Glimpse(
+        check=row.check_name,
+        scope=row.scope,
+        severity=Severity(row.severity),
+        message=row.message,
+        excess=row.excess,
+    )

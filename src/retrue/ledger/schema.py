@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0005"  # the newest migration
+HEAD = "0006"  # the newest migration
 VERSION_TABLE = "retrue_version"
 IN_FLIGHT = text("state IN ('open', 'claimed', 'watching')")
 UNRESOLVED = text("resolved_at IS NULL")
@@ -136,6 +136,7 @@ findings = Table(
     Column("scope", SafeText, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("message", SafeText, nullable=False),
+    Column("excess", Double),
     Column("digest_id", Integer, ForeignKey("retrue_digests.id")),
     Index("ix_retrue_findings_undigested", "severity", "digest_id"),
 )

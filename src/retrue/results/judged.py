@@ -11,7 +11,7 @@ from enum import StrEnum
 from retrue.results.calibrated import DriftCalibration
 from retrue.results.domain import DomainNull
 from retrue.results.estimated import Estimation
-from retrue.results.measured import Profile, RealisedPerformance, Severity
+from retrue.results.measured import Profile, RealisedPerformance, Severity, refuse_nan
 from retrue.results.text import TextProfile
 from retrue.results.why import Reliance
 from retrue.windows import Window
@@ -35,7 +35,8 @@ class Finding:
 
     ``check`` is a dotted name such as ``drift.column``; ``scope`` the column, slice or group it was found on, empty
     for the whole window. ``value`` and ``threshold`` are text as a person reads them; ``message`` is one sentence,
-    ``next_step`` what to do first.
+    ``next_step`` what to do first. ``excess`` is how many times the threshold the value is, on a scale where chance shrinks with the
+    root of the rows; None where that means nothing.
     """
 
     check: str
@@ -45,6 +46,10 @@ class Finding:
     threshold: str
     message: str
     next_step: str
+    excess: float | None = None
+
+    def __post_init__(self) -> None:
+        refuse_nan(self.check, excess=self.excess)
 
     @property
     def kind(self) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from retrue.results.calibrated import ColumnCalibration, DriftCalibration
 from retrue.statistics.counted import Counted, Floats, Ints, Values, finite, is_number, present
-from retrue.statistics.distances import as_distance, as_score, drift_score
+from retrue.statistics.distances import as_distance, as_score, drift_score, excess_of
 from retrue.statistics.family import allow_for_few_blocks, column_tails, fit_tail, largest, lift_tail, widen
 from retrue.statistics.own_unit import in_unit, own_unit
 from retrue.statistics.power import detectable_share, detectable_shift
@@ -51,16 +51,25 @@ class Calibration:
 
     def judge(self, window: Mapping[str, Values], *, alpha: float | None = None) -> tuple[str, ...]:
         """Return the columns of a window that have drifted, at the calibrated chance of a false alarm or another."""
-        limit = limit_of(self.found, alpha or self.found.alpha)
-        return tuple(name for name in self.found.columns if self._drifted(name, window[name], limit))
+        return tuple(self.excess(window, alpha=alpha))
 
-    def _drifted(self, name: str, current: Values, limit: float) -> bool:
+    def excess(self, window: Mapping[str, Values], *, alpha: float | None = None) -> Mapping[str, float | None]:
+        """Return the same columns with how many times its threshold the score of each is."""
+        limit = limit_of(self.found, alpha or self.found.alpha)
+        judged = {name: self._judged(name, window[name], limit) for name in self.found.columns}
+        return {
+            name: excess_of(score, threshold, self.found.columns[name].method)
+            for name, (score, threshold) in judged.items()
+            if score >= threshold
+        }
+
+    def _judged(self, name: str, current: Values, limit: float) -> tuple[float, float]:
         column, reference = self.found.columns[name], self.reference[name]
         threshold = threshold_at(column, limit, present(current), present(reference))
         if is_number(reference):
             unit = own_unit(reference)
             reference, current = in_unit(reference, unit), in_unit(current, unit)
-        return drift_score(reference, current, column.method) >= threshold
+        return drift_score(reference, current, column.method), threshold
 
 
 def calibrate(

@@ -86,6 +86,16 @@ def as_distance(scores: Floats, method: str) -> Floats:
     return np.sqrt(np.maximum(scores, 0)) if method in SQUARED else scores
 
 
+def excess_of(score: float, threshold: float, method: str) -> float | None:
+    """Return how many times its threshold a score is, as a distance; None where the threshold is 0.
+
+    >>> excess_of(0.2, 0.1, "wasserstein"), excess_of(0.4, 0.1, "psi")
+    (2.0, 2.0)
+    """
+    found, limit = as_distance(np.asarray([score, threshold]), method)
+    return float(found / limit) if limit > 0 else None
+
+
 def as_score(distance: float, method: str) -> float:
     """Return a distance on its method's own scale: the inverse of ``as_distance``."""
     return distance**2 if method in SQUARED else distance
