@@ -52,8 +52,9 @@ def alarm_standing(
     """Return where an incident stands.
 
     It opens with a window that has the finding where ``opening.after`` of the last ``opening.last`` looks have it, this one
-    included, or where it is ``opening.at_once`` times its threshold, and is over after ``resolving.after`` looks in a row without. One that opened less than ``repeat_every`` after
-    its last finding before flaps, and is over only when it was gone for that long.
+    included, or where it is ``opening.at_once`` times its threshold, and is over after ``resolving.after`` looks in a row
+    without. One that opened less than ``repeat_every`` after its last finding before flaps, and is over only when it was gone
+    for that long.
 
     Args:
         looks: Windows that measured the check, oldest first; those that could not are left out.
@@ -74,7 +75,7 @@ def alarm_standing(
                 current, over = None, current
         elif current is not None:
             current.last, current.quiet = look.start, 0
-        elif _opens(looks[: place + 1], opening):
+        elif _opens(looks[max(0, place + 1 - opening.last) : place + 1], opening):
             flapping = over is not None and look.start - over.last < repeat_every
             current = _Episode(opened=look.start, last=look.start, flapping=flapping)
     seen = _seen(looks[-opening.last :])
@@ -83,10 +84,11 @@ def alarm_standing(
     return AlarmStanding(open=True, seen=seen, opened=current.opened, last=current.last, flapping=current.flapping)
 
 
-def _opens(looks: Sequence[Look], opening: OpenRule) -> bool:
-    excess = looks[-1].excess
+def _opens(last: Sequence[Look], opening: OpenRule) -> bool:
+    """Tell whether the newest of the looks that the rule looks at, which has the finding, opens an incident."""
+    excess = last[-1].excess
     at_once = opening.at_once is not None and excess is not None and excess >= opening.at_once
-    return at_once or _seen(looks[-opening.last :]) >= opening.after
+    return at_once or _seen(last) >= opening.after
 
 
 def _is_over(episode: _Episode, look: Look, resolving: ResolveRule, repeat_every: timedelta) -> bool:

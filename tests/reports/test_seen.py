@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from tests.builders import drift, measurements
-from tests.test_judge import judged
+from tests.judging import judged
 
 from retrue.reports.seen import seen_sentences
 from retrue.reports.summary import render_summary

@@ -5,6 +5,7 @@ The scores equal Evidently 0.7.23's to 1e-9, which tests/contract holds; Evident
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from retrue.statistics.psi import psi
 from retrue.statistics.wasserstein import wasserstein, wasserstein_of_draws
 
 WASSERSTEIN = "wasserstein"
+EXCESS_MAX = 1e9  # JSON has no infinity
 COUNTS_AT_ONCE = 200_000  # 1.6 MB: what is scored at once stays in a processor's cache
 SQUARED = frozenset({"psi", "kl_div"})  # grow with the square of a shift: their square roots behave like the others
 
@@ -87,13 +89,13 @@ def as_distance(scores: Floats, method: str) -> Floats:
 
 
 def excess_of(score: float, threshold: float, method: str) -> float | None:
-    """Return how many times its threshold a score is, as a distance; None where the threshold is 0.
+    """Return how many times its threshold a score is, as a distance: ``EXCESS_MAX`` at most, None where the threshold is 0 or infinite.
 
-    >>> excess_of(0.2, 0.1, "wasserstein"), excess_of(0.4, 0.1, "psi")
-    (2.0, 2.0)
+    >>> excess_of(0.2, 0.1, "wasserstein"), excess_of(0.4, 0.1, "psi"), excess_of(math.inf, 0.1, "psi")
+    (2.0, 2.0, 1000000000.0)
     """
     found, limit = as_distance(np.asarray([score, threshold]), method)
-    return float(found / limit) if limit > 0 else None
+    return min(float(found / limit), EXCESS_MAX) if 0 < limit < math.inf else None
 
 
 def as_score(distance: float, method: str) -> float:
