@@ -261,26 +261,30 @@ def test_rules_of_alarms_fall_back_from_kind_to_general_to_built_in(tmp_path: Pa
 @pytest.mark.parametrize(
     ("rules", "drift", "system"),
     [
-        ("{}", (2, 3, 2), (1, 1, 1)),
-        ("{open: {after: 1}, resolve: {after: 1}}", (1, 1, 1), (1, 1, 1)),
-        ("{kinds: {drift: {open: {after: 2}}}}", (2, 2, 2), (1, 1, 1)),
-        ("{resolve: {after: 3}, kinds: {drift: {resolve: {after: 4}}}}", (2, 3, 4), (1, 1, 3)),
+        ("{}", (2, 3, 2.0, 2), (1, 1, None, 1)),
+        ("{open: {after: 1}, resolve: {after: 1}}", (1, 1, None, 1), (1, 1, None, 1)),
+        ("{kinds: {drift: {open: {after: 2}}}}", (2, 2, None, 2), (1, 1, None, 1)),
+        ("{kinds: {drift: {open: {after: 3, at_once: 4}}}}", (3, 3, 4.0, 2), (1, 1, None, 1)),
+        ("{resolve: {after: 3}, kinds: {drift: {resolve: {after: 4}}}}", (2, 3, 2.0, 4), (1, 1, None, 3)),
     ],
 )
 def test_the_built_in_rule_of_drift_holds_until_one_is_written(
-    tmp_path: Path, rules: str, drift: tuple[int, int, int], system: tuple[int, int, int]
+    tmp_path: Path, rules: str, drift: tuple[object, ...], system: tuple[object, ...]
 ) -> None:
-    """After so many of so many windows it opens, after so many it is over."""
+    """After so many of so many windows it opens, or at once with so many times its threshold; after so many it is over."""
     alarms = load(tmp_path, f"{GOOD}    alarms: {rules}\n").model("flight-delay").alarms
     for kind, rule in (("drift", drift), ("system", system)):
         opening = alarms.opening(kind)
-        assert (opening.after, opening.last, alarms.resolving(kind).after) == rule
+        assert (opening.after, opening.last, opening.at_once, alarms.resolving(kind).after) == rule
 
 
 @pytest.mark.parametrize(
     ("rules", "key", "said"),
     [
         ("{open: {after: 3, of: 2}}", "alarms.open", "after 3 of 2 windows never comes"),
+        ("{open: {after: 2, at_once: 0.5}}", "alarms.open.at_once", "greater than or equal to 1"),
+        ("{open: {after: 2, at_once: .nan}}", "alarms.open.at_once", "finite"),
+        ("{open: {after: 2, at_once: .inf}}", "alarms.open.at_once", "finite"),
         ("{kinds: {drfit: {}}}", "alarms.kinds.drfit", "'drift'"),
         ("{kinds: {drift: {opens: {}}}}", "alarms.kinds.drift.opens", "'open'"),
         ("{resolve: {after: 0}}", "alarms.resolve.after", "greater than or equal to 1"),

@@ -54,7 +54,7 @@ class Calibration:
         return tuple(self.excess(window, alpha=alpha))
 
     def excess(self, window: Mapping[str, Values], *, alpha: float | None = None) -> Mapping[str, float | None]:
-        """Return the same columns with how many times its threshold the score of each is."""
+        """Return the columns of a window that have drifted, with how many times its threshold each score is."""
         limit = limit_of(self.found, alpha or self.found.alpha)
         judged = {name: self._judged(name, window[name], limit) for name in self.found.columns}
         return {
