@@ -21,12 +21,13 @@ import pyarrow.parquet as pq
 
 from retrue.logger import Answer, Fields, InferenceLogger
 from retrue.logger.disk import FaultyDisk
+from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL, read_tally
 from retrue.sources.compacted import contents_of
 from retrue.sources.compaction import compact_spool
 from retrue.sources.losses import Trace, lost
-from tests.logger.spools import Read, line, open_spool
+from tests.logger.spools import Read, open_spool, payload
 
 KILLS = int(os.environ.get("RETRUE_KILLS", "20"))
 
@@ -49,7 +50,7 @@ def drain(spool: Spool, queue: deque[int]) -> None:
     while True:
         numbers = [queue.popleft() for _ in range(min(len(queue), 64))]
         spool.tally.add("dropped.chosen", sum(number % 97 == 0 for number in numbers))
-        spool.append([line(number) for number in numbers if number % 97])
+        spool.append(Lines.of(payload(number) for number in numbers if number % 97))
         if random.random() < 0.05:
             spool.sync()
         if not numbers:

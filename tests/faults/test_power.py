@@ -7,6 +7,7 @@ import errno
 import os
 import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from retrue.logger.disk import Disk, Handle
+from retrue.logger.lines import Lines
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.sources.losses import lost
 from tests.logger.spools import Read, lines, open_spool
@@ -45,12 +47,21 @@ class ForgetfulDisk(Disk):
         self.names.append((path_of(folder) / name, None))
         return handle
 
-    def write(self, handle: Handle, content: bytes) -> int:
-        if "short" in self.faults and len(content) > 10:
-            self.faults.remove("short")
-            return super().write(handle, content[: len(content) // 2])
+    def write(self, handle: Handle, contents: Sequence[bytes]) -> int:
+        contents = self._shortened(contents)
         self._fault("write")
-        return super().write(handle, content)
+        return super().write(handle, contents)
+
+    def write_durably(self, handle: Handle, contents: Sequence[bytes]) -> int:
+        """As `RWF_DSYNC` does: what was written before is not made durable by it."""
+        before = os.fstat(handle.fd).st_size
+        contents = self._shortened(contents)
+        self._fault("write")
+        written = super().write_durably(handle, contents)
+        self._fault("sync")
+        if self.synced[handle[1:]] == before:
+            self.synced[handle[1:]] = before + written
+        return written
 
     def sync(self, handle: Handle) -> None:
         self._fault("sync")
@@ -64,9 +75,7 @@ class ForgetfulDisk(Disk):
     def rename(self, old: str, new: str, folder: Handle) -> None:
         self._fault("rename")
         super().rename(old, new, folder)
-        self.paths = {
-            key: path_of(folder) / new if path == path_of(folder) / old else path for key, path in self.paths.items()
-        }
+        self._moved(path_of(folder) / old, path_of(folder) / new)
         self.names.append((path_of(folder) / new, path_of(folder) / old))
 
     def fail(self, draw: random.Random) -> None:
@@ -81,8 +90,19 @@ class ForgetfulDisk(Disk):
                 continue
             if old is not None and new.exists() and not old.exists():
                 new.rename(old)
+                self._moved(new, old)
             elif old is None and new.exists() and not self._was_synced(new):
                 new.unlink()
+
+    def _shortened(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        if "short" not in self.faults:
+            return contents
+        self.faults.remove("short")
+        content = b"".join(contents)
+        return [content[: len(content) // 2]]
+
+    def _moved(self, old: Path, new: Path) -> None:
+        self.paths = {key: new if path == old else path for key, path in self.paths.items()}
 
     def _was_synced(self, path: Path) -> bool:
         """ext4, XFS and btrfs make a new file's name durable together with its content."""
@@ -112,15 +132,18 @@ class Power(RuleBasedStateMachine):
 
     @rule(records=st.integers(1, 30))
     def append(self, records: int) -> None:
-        self.spool.append(lines(self.number + 1, self.number + records))
-        self.number += records
-        self.spool.tally.cells[ACCEPTED_CELL] = self.number
+        self.spool.append(self._accepted(records))
         assert self.number == self.spool.written + self.spool.held + sum(self.spool.dropped.values())
 
-    @rule()
-    def sync(self) -> None:
-        if self.spool.sync():
+    @rule(records=st.integers(0, 30))
+    def sync(self, records: int) -> None:
+        if self.spool.sync(self._accepted(records)):
             self.durable[self.spool.boot] = set(range(1, self.number + 1))
+
+    def _accepted(self, records: int) -> Lines:
+        self.number += records
+        self.spool.tally.cells[ACCEPTED_CELL] = self.number
+        return lines(self.number - records + 1, self.number)
 
     @rule()
     def seal(self) -> None:

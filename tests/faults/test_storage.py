@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrue.logger.disk import FaultyDisk
+from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
 from tests.logger.spools import Read, line, lines, open_spool
@@ -63,7 +64,7 @@ def test_disk_that_fails_for_a_while_costs_nothing(tmp_path: Path, operation: st
         assert conserved(spool, first + 9)
         clock.seconds += 1
     clock.seconds += 10
-    spool.append([])
+    spool.append(Lines())
     assert spool.sync()
     assert (spool.written, spool.held, dict(spool.dropped)) == (300, 0, {})
     spool.close()
@@ -79,7 +80,7 @@ def test_disk_that_fails_from_the_start_is_no_error_and_is_used_once_it_works(tm
     spool.sync()
     fault.times = 0
     clock.seconds += 1
-    spool.append([line(6)])
+    spool.append(line(6))
     spool.tally.cells[ACCEPTED_CELL] = 7
     spool.sync()
     spool.close()
@@ -107,14 +108,14 @@ def test_memory_is_bounded_while_the_disk_fails_and_failures_are_dropped_last(tm
     clock = Clock()
     spool = open_spool(tmp_path, disk=FaultyDisk({"create": Fault(errno.ENOSPC)}), monotonic=clock, held_bytes=20_000)
     for number in range(1, 1001):
-        spool.append([line(number, status="error" if number % 10 == 0 else "ok")])
+        spool.append(line(number, status="error" if number % 10 == 0 else "ok"))
         assert spool._held_size <= 20_000 + 200
         assert conserved(spool, number)
         clock.seconds += 0.001
     assert spool.dropped["storage"] > 700
     spool._disk.faults.clear()  # type: ignore[attr-defined]
     clock.seconds += 10
-    spool.append([])
+    spool.append(Lines())
     numbers = Read(tmp_path).numbers
     assert set(range(10, 1001, 10)) <= set(numbers)
     spool.tally.cells[ACCEPTED_CELL] = 1000
@@ -181,13 +182,14 @@ def test_full_disk_is_survived_and_used_again_when_there_is_room(small_disk: Pat
 LIMITED = """
 import resource, sys
 from pathlib import Path
+from retrue.logger.lines import Lines
 from tests.logger.spools import lines, open_spool
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 spool = open_spool(Path(sys.argv[1]), monotonic=lambda: 0.0)
 for first in range(1, 1000, 100):
     spool.append(lines(first, first + 99))
     spool._retry_at = 0.0
-    spool.append([])
+    spool.append(Lines())
 spool.tally.put("accepted", 1000)
 spool.close()
 assert (spool.written, spool.held, dict(spool.dropped)) == (1000, 0, {}), (spool.written, spool.held, spool.dropped)
@@ -230,13 +232,13 @@ def test_link_put_in_place_of_the_spool_is_not_written_through(tmp_path: Path) -
     root.rename(tmp_path / "moved")
     root.symlink_to(victim)
     for number in range(11, 16):
-        spool.append([line(number)])
+        spool.append(line(number))
         spool.sync()
         clock.seconds += 10
     assert not list(victim.iterdir())
     root.unlink()
     clock.seconds += 10
-    spool.append([line(16)])
+    spool.append(line(16))
     spool.tally.cells[ACCEPTED_CELL] = 16
     spool.close()
     assert sorted({*Read(root).numbers, *Read(tmp_path / "moved").numbers}) == list(range(1, 17))
@@ -247,6 +249,7 @@ def test_descriptors_that_the_host_closed_are_not_written_to(tmp_path: Path) -> 
     program = """
 import os, sys
 from pathlib import Path
+from retrue.logger.lines import Lines
 from tests.logger.spools import lines, open_spool
 root, other = map(Path, sys.argv[1:])
 spool = open_spool(root, monotonic=lambda: 0.0)
@@ -255,7 +258,7 @@ os.closerange(3, 64)
 theirs = [os.open(other, os.O_RDWR | os.O_CREAT) for _ in range(40)]
 spool.append(lines(6, 9))
 spool._retry_at = 0.0
-spool.append([])
+spool.append(Lines())
 spool.tally.put("accepted", 9)
 spool.close()
 for fd in theirs:

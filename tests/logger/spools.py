@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from retrue.logger.lines import Lines
 from retrue.logger.segments import SEALED
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
@@ -21,7 +22,7 @@ START = 1_735_689_600 * 10**9  # 2025-01-01, in ns
 MINUTE = 60 * 10**9
 
 
-def line(number: int, **values: Any) -> bytes:
+def payload(number: int, **values: Any) -> bytes:
     """The JSON of a record, at the minute of its number; it has a length of its own."""
     record = {
         "seq": number,
@@ -33,15 +34,19 @@ def line(number: int, **values: Any) -> bytes:
     return orjson.dumps({**record, **values})
 
 
-def lines(first: int, last: int, **values: Any) -> list[bytes]:
-    return [line(number, **values) for number in range(first, last + 1)]
+def line(number: int, **values: Any) -> Lines:
+    return lines(number, number, **values)
+
+
+def lines(first: int, last: int, **values: Any) -> Lines:
+    return Lines.of(payload(number, **values) for number in range(first, last + 1))
 
 
 def open_spool(root: Path, **options: Any) -> Spool:
     return Spool(root, **{"kind": "inferences", "model": "m", "model_version": "1", **options})
 
 
-def write(root: Path, batches: Sequence[Sequence[bytes]], *, accepted: int | None = None, **options: Any) -> Spool:
+def write(root: Path, batches: Sequence[Lines], *, accepted: int | None = None, **options: Any) -> Spool:
     """Write a closed spool with one sealed segment a batch."""
     spool = open_spool(root, **options)
     for batch in batches:

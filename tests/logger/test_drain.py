@@ -203,15 +203,15 @@ def test_syncs_are_few_at_any_load_and_sooner_for_failures(open_log: OpenLog) ->
 def test_drain_outlives_a_pass_that_fails(open_log: OpenLog, monkeypatch: pytest.MonkeyPatch) -> None:
     log = open_log()
     drain = log._intake.drain
-    write, failed = drain._sync_if_due, threading.Event()
+    is_due, failed = drain._is_sync_due, threading.Event()
 
-    def fail_once() -> None:
+    def fail_once() -> bool:
         if not failed.is_set():
             failed.set()
             raise RuntimeError("no")
-        write()
+        return is_due()
 
-    monkeypatch.setattr(drain, "_sync_if_due", fail_once)
+    monkeypatch.setattr(drain, "_is_sync_due", fail_once)
     for _ in range(10):
         log.record({})
     wait_for(failed.is_set)

@@ -1,5 +1,6 @@
 import os
 import random
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -8,36 +9,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrue.logger.lines import Lines
 from retrue.logger.runs import Run, Runs
 from retrue.logger.segments import (
     DAMAGED,
     TORN,
     Footer,
     Header,
-    encode_lines,
+    encode_line,
     place_of,
     read_ends,
     read_pieces,
 )
-from tests.logger.spools import START, Read, line, lines, segments, write
+from tests.logger.spools import START, Read, lines, payload, segments, write
 
 FIRST, ALL = 15, 60
 PAYLOADS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20)).map(orjson.dumps), max_size=20)
 
 
+def written(payloads: Iterable[bytes]) -> bytes:
+    return b"".join(map(encode_line, payloads))
+
+
 @given(PAYLOADS)
 def test_lines_are_read_as_they_were_written(payloads: list[bytes]) -> None:
-    pieces = list(read_pieces(BytesIO(encode_lines(payloads))))
+    pieces = list(read_pieces(BytesIO(written(payloads))))
     assert [(piece.content, piece.reason) for piece in pieces] == [(payload, "") for payload in payloads]
 
 
 @given(PAYLOADS.filter(bool), st.data())
 def test_a_flipped_bit_costs_no_line_but_its_own(payloads: list[bytes], data: st.DataObject) -> None:
-    content = bytearray(encode_lines(payloads))
+    content = bytearray(written(payloads))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))
-    hit = encode_lines(payloads)[:place].count(b"\n")
-    is_newline = encode_lines(payloads)[place] == ord("\n")
+    hit = written(payloads)[:place].count(b"\n")
+    is_newline = written(payloads)[place] == ord("\n")
     expected = payloads if is_newline else payloads[:hit] + payloads[hit + 1 :]
     found = [piece.content for piece in read_pieces(BytesIO(bytes(content))) if not piece.reason]
     assert found == expected
@@ -54,23 +60,24 @@ def test_any_bytes_are_read_without_an_error(content: bytes) -> None:
 
 
 def test_last_line_without_an_end_is_torn_and_one_in_the_middle_damaged() -> None:
-    good = encode_lines([b'{"seq":1}'])
+    good = encode_line(b'{"seq":1}')
     pieces = list(read_pieces(BytesIO(good + b"x\n" + good + good[:-5])))
     assert [(piece.offset, piece.reason) for piece in pieces] == [(0, ""), (19, DAMAGED), (21, ""), (40, TORN)]
 
 
 def test_place_of_a_record_is_found_wherever_its_fields_stand() -> None:
-    assert place_of(line(7)) == (7, START + 7 * 60 * 10**9)
+    assert place_of(payload(7)) == (7, START + 7 * 60 * 10**9)
     trap = {"seq": 3, "inference_id": '"time":1,', "labelled_at": 5, "label": 1}
     assert place_of(orjson.dumps(trap)) == (3, 5)
     assert place_of(orjson.dumps({"seq": 3, "label": {"time": 7}, "labelled_at": 5})) == (3, 5)
     assert place_of(b'{"time":9,"seq":4}') == (4, 9)
     assert place_of(b'{"seq":4}') == (4, 0)
+    assert list(Lines.of([b'{"x":4}']).places()) == []
     assert place_of(b'{"x":4}') is place_of(b"[]") is place_of(b"{") is None
 
 
 def test_footer_tells_what_a_sealed_segment_holds(tmp_path: Path) -> None:
-    write(tmp_path, [[*lines(1, 3), *lines(6, 9), *lines(4, 4)]])
+    write(tmp_path, [Lines.of(map(payload, (1, 2, 3, 6, 7, 8, 9, 4)))])
     (path,) = segments(tmp_path)
     with path.open("rb") as stream:
         header, footer, _ = read_ends(stream, path.stat().st_size)
@@ -107,7 +114,7 @@ JSON = st.recursive(
 )
 def test_ends_that_say_nonsense_say_nothing(header: dict[str, object], footer: dict[str, object]) -> None:
     lines = [{"retrue": "segment", "format": 1, **header}, {"retrue": "sealed", "format": 1, "of": header, **footer}]
-    content = encode_lines(map(orjson.dumps, lines))
+    content = written(map(orjson.dumps, lines))
     found = read_ends(BytesIO(content), len(content))
     if found.header:
         assert all(type(getattr(found.header, name)) is int for name in ("number", "pid", "opened_at"))
@@ -205,7 +212,7 @@ def test_empty_and_newer_segments_are_set_aside_and_the_others_read(good: Path, 
     newer = orjson.dumps({"retrue": "segment", "format": 2, "what": "ever"})
     for content, reason in {
         b"": "a sealed segment without content",
-        encode_lines([newer]) + b"?": "format 2 of a newer version: upgrade retrue to read it",
+        encode_line(newer) + b"?": "format 2 of a newer version: upgrade retrue to read it",
     }.items():
         read = damaged(good, tmp_path, content)
         assert read.numbers == list(range(1, FIRST + 1))

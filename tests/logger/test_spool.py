@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from retrue.logger.disk import FaultyDisk
+from retrue.logger.lines import Lines
 from retrue.logger.segments import read_ends
 from retrue.logger.spool_folder import weight_of
 from retrue.logger.tally import ACCEPTED_CELL
@@ -17,7 +18,7 @@ def test_records_are_on_disk_before_anything_is_sealed(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     assert spool.append(lines(1, 3)) == 3
     assert Read(tmp_path).numbers == [1, 2, 3]
-    assert spool.append([]) == 0
+    assert spool.append(Lines()) == 0
     assert (spool.written, spool.held, dict(spool.dropped)) == (3, 0, {})
     spool.close()
     assert [path.name for path in segments(tmp_path)] == ["00000001.seg"]
@@ -27,7 +28,7 @@ def test_segments_are_sealed_by_size_and_by_age(tmp_path: Path) -> None:
     now = [0]
     spool = open_spool(tmp_path, segment_bytes=2000, segment_seconds=60, clock=lambda: now[0])
     for number in range(1, 34):
-        spool.append([line(number)])
+        spool.append(line(number))
     large = len(segments(tmp_path))
     assert 1 <= large <= 3
     spool.sync()
@@ -127,14 +128,14 @@ def test_full_spool_refuses_successes_first_and_counts_them(tmp_path: Path) -> N
     number = 0
     while not spool.dropped:
         number += 1
-        spool.append([line(number)])
+        spool.append(line(number))
         spool.sync()
         seconds[0] += 10
-    spool.append([line(number + 1, status="error")])
+    spool.append(line(number + 1, status="error"))
     assert dict(spool.dropped) == {"spool_full": 1}
     assert spool.written == number
     for more in range(number + 2, number + 200):
-        spool.append([line(more, status="error")])
+        spool.append(line(more, status="error"))
     assert spool.dropped["spool_full"] > 100
     assert sum(path.stat().st_size for path in tmp_path.rglob("0*")) < 20_000 * 1.05
     spool.tally.cells[ACCEPTED_CELL] = number + 199
@@ -156,7 +157,7 @@ def test_room_that_was_made_is_used_again(tmp_path: Path) -> None:
     for path in segments(tmp_path):
         path.unlink()
     seconds[0] += 10
-    assert spool.append([line(201)]) == 1
+    assert spool.append(line(201)) == 1
     assert spool.dropped["spool_full"] == dropped
     spool.close()
 
@@ -183,7 +184,7 @@ def test_counters_are_in_the_footer(tmp_path: Path) -> None:
 def test_batch_is_one_write(tmp_path: Path) -> None:
     writes: list[int] = []
     spool = open_spool(tmp_path, disk=FaultyDisk({"write": lambda: writes.append(1)}))
-    spool.append([line(1)])
+    spool.append(line(1))
     writes.clear()
     spool.append(lines(2, 500))
     assert len(writes) == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
 from tests.sources.logs import START, Row
@@ -33,7 +34,7 @@ def spool_rows(root: Path, *batches: Sequence[Row], accepted: int = 0, **options
     spool = Spool(root, **{"kind": "inferences", "model": "m", "model_version": "1", **options})
     number = 0
     for batch in batches:
-        spool.append([payload(number + place, row) for place, row in enumerate(batch, start=1)])
+        spool.append(Lines.of(payload(number + place, row) for place, row in enumerate(batch, start=1)))
         spool.seal()
         number += len(batch)
     spool.tally.cells[ACCEPTED_CELL] = max(number, accepted)

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retrue.logger.segments import encode_lines
+from retrue.logger.lines import Lines
+from retrue.logger.segments import encode_line
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.results import PullReport
@@ -171,7 +172,7 @@ def test_segment_of_a_newer_version_stays(tmp_path: Path) -> None:
     spool_rows(tmp_path / "logs", records(5))
     (path,) = (tmp_path / "logs").rglob("*.seg")
     newer = path.read_bytes().replace(b'"format":1', b'"format":9')
-    path.write_bytes(b"".join(encode_lines([each[9:]]) for each in newer.splitlines()))
+    path.write_bytes(b"".join(encode_line(each[9:]) for each in newer.splitlines()))
     assert compact_spool(tmp_path / "logs") == Compacted()
     assert [each.reason for each in report(tmp_path).set_aside] == [
         "format 9 of a newer version: upgrade retrue to read it"
@@ -180,13 +181,13 @@ def test_segment_of_a_newer_version_stays(tmp_path: Path) -> None:
 
 def test_living_process_keeps_its_open_segment_and_loses_its_sealed_ones(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "logs", kind="inferences", model="m")
-    spool.append([payload(number + 1, record(number)) for number in range(10)])
+    spool.append(Lines.of(payload(number + 1, record(number)) for number in range(10)))
     spool.seal()
-    spool.append([payload(number + 1, record(number)) for number in range(10, 15)])
+    spool.append(Lines.of(payload(number + 1, record(number)) for number in range(10, 15)))
     spool.tally.cells[ACCEPTED_CELL] = 18
     assert compact_spool(tmp_path / "logs") == Compacted(segments=1, files=1, records=10)
     assert (report(tmp_path).rows, report(tmp_path).lost) == (15, 0)
-    spool.append([payload(16, record(15))])
+    spool.append(Lines.of([payload(16, record(15))]))
     spool.close()
     assert (report(tmp_path).rows, report(tmp_path).lost) == (16, 2)
     compact_spool(tmp_path / "logs")

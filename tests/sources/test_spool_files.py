@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.results import SetAside
@@ -36,7 +37,7 @@ def test_window_of_segments_has_the_digest_of_the_same_rows_elsewhere(tmp_path: 
 
 def test_segment_that_is_still_being_written_is_read_up_to_its_last_whole_line(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "logs", kind="inferences", model="m", model_version="1")
-    spool.append([payload(number + 1, record(number)) for number in range(5)])
+    spool.append(Lines.of(payload(number + 1, record(number)) for number in range(5)))
     (path,) = (tmp_path / "logs").rglob("*.open")
     with path.open("ab") as file:
         file.write(b'01234567 {"seq":6,"inference_')
@@ -86,7 +87,7 @@ def test_gap_reports_do_not_change_the_digest(tmp_path: Path) -> None:
 
 def test_what_the_logger_dropped_is_reported_by_reason_and_not_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "logs", kind="inferences", model="m")
-    spool.append([payload(number, record(number)) for number in (1, 2, 3, 7, 8)])
+    spool.append(Lines.of(payload(number, record(number)) for number in (1, 2, 3, 7, 8)))
     spool.tally.cells[ACCEPTED_CELL] = 8
     spool.tally.add("dropped.spool_full", 3)
     spool.tally.add("shed.lane_full", 5)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from retrue.config import WindowSettings
+from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
 from retrue.results import Severity
 from retrue.stages.compact import compact, window_cut
@@ -69,7 +70,7 @@ def test_loss_of_more_than_may_be_set_aside_breaches(shop: Shop) -> None:
 
 def test_records_that_the_logger_let_go_of_are_told_with_the_reasons(shop: Shop) -> None:
     spool = Spool(shop.root / "logs", kind="inferences", model="shop", model_version="1")
-    spool.append([payload(number, row) for number, row in enumerate(records(day(0)), start=1)])
+    spool.append(Lines.of(payload(number, row) for number, row in enumerate(records(day(0)), start=1)))
     spool.tally.put("accepted", 410)
     spool.tally.put("dropped.spool_full", 10)
     spool.tally.put("shed.pressure", 7)

@@ -16,6 +16,7 @@ from retrue.logger.encoder import Encoder
 from retrue.logger.exceptions import site_text
 from retrue.logger.intake import Intake
 from retrue.logger.lanes import Tick
+from retrue.logger.lines import Lines
 from retrue.logger.nursery import Nursery
 from retrue.logger.records import bare, facts_of, inference_record, label_record, plain_record
 from retrue.logger.resources import Resources
@@ -140,7 +141,7 @@ class Boot:
             "dropped": sum(stats.counts.dropped.values()),
             "observer_errors": stats.observer_errors,
         }
-        self._gauges.append([orjson.dumps(record)])
+        self._gauges.append(Lines.of([orjson.dumps(record)]))
 
 
 def _counts(stream: Stream) -> Counts:

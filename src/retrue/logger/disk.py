@@ -11,12 +11,17 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
+PARTS_MAX = 1024
+"""In one write, as POSIX systems have it."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_DURABLE: int = getattr(os, "RWF_DSYNC", 0)
+_AT_THE_END = -1
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 class Handle(NamedTuple):
@@ -55,10 +60,23 @@ class Disk:
         self.check(handle)
         return try_lock(handle.fd, how, start, size)
 
-    def write(self, handle: Handle, content: bytes) -> int:
-        """Append some bytes, perhaps not all; return how many."""
-        self.check(handle)
-        return os.write(handle.fd, content)
+    def write(self, handle: Handle, contents: Sequence[bytes]) -> int:
+        """Append the bytes of these, of `PARTS_MAX` at most, perhaps not all; return how many."""
+        self.check_named(handle)
+        return os.writev(handle.fd, contents)
+
+    def write_durably(self, handle: Handle, contents: Sequence[bytes]) -> int:
+        """Append as `write` does, and return when these bytes are on the device: in one operation, where the system has it."""
+        self.check_named(handle)
+        if _DURABLE:
+            try:
+                return os.pwritev(handle.fd, contents, _AT_THE_END, _DURABLE)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+        written = os.writev(handle.fd, contents)
+        os.fdatasync(handle.fd)
+        return written
 
     def truncate(self, handle: Handle, size: int) -> None:
         """Cut a file."""
@@ -66,7 +84,8 @@ class Disk:
         os.ftruncate(handle.fd, size)
 
     def sync(self, handle: Handle) -> None:
-        """Return when the content is on the device; of another file nothing is changed by that."""
+        """Return when the content is on the device."""
+        self.check_named(handle)
         os.fdatasync(handle.fd)
 
     def sync_folder(self, handle: Handle) -> None:
@@ -96,19 +115,24 @@ class Disk:
 
     def links(self, handle: Handle) -> int:
         """Return how many names an open file still has."""
-        self.check(handle)
-        return os.fstat(handle.fd).st_nlink
+        return self.check(handle).st_nlink
 
     def close(self, handle: Handle) -> None:
         """Close a descriptor, unless it has come to stand for another file."""
         self.check(handle)
         os.close(handle.fd)
 
-    def check(self, handle: Handle) -> None:
-        """Raise OSError where a descriptor has come to stand for another file."""
+    def check(self, handle: Handle) -> os.stat_result:
+        """Return what the system says of a file; raise OSError where the descriptor has come to stand for another."""
         status = os.fstat(handle.fd)
         if (status.st_dev, status.st_ino) != (handle.device, handle.inode):
             raise OSError(errno.EBADF, "the descriptor was closed and stands for another file now")
+        return status
+
+    def check_named(self, handle: Handle) -> None:
+        """Raise OSError where that is so, or the file was removed."""
+        if self.check(handle).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the file was removed")
 
 
 class FaultyDisk(Disk):
@@ -135,9 +159,14 @@ class FaultyDisk(Disk):
         self._fault("create")
         return super().create(name, folder)
 
-    def write(self, handle: Handle, content: bytes) -> int:
+    def write(self, handle: Handle, contents: Sequence[bytes]) -> int:
         self._fault("write")
-        return super().write(handle, content)
+        return super().write(handle, contents)
+
+    def write_durably(self, handle: Handle, contents: Sequence[bytes]) -> int:
+        self._fault("write")
+        self._fault("sync")
+        return super().write_durably(handle, contents)
 
     def sync(self, handle: Handle) -> None:
         self._fault("sync")

@@ -177,17 +177,18 @@ class Drain:
             left -= len(items)
             self._encoder.encode(items)
             self._is_unsynced = True
-            self._sync_if_due()
+            if self._is_sync_due():
+                self._sync()
             self._pause(pause)
-        self._encoder.write()
         if self._sample and time.monotonic() >= self._sample_at:
             self._sample_at = time.monotonic() + self._sample_every
             self._sample()
-        if flushes:
+        if flushes or self._is_sync_due():
             is_durable = self._sync()
             for flush in flushes:
                 flush.answer(is_durable)
-        self._sync_if_due()
+        else:
+            self._encoder.write()
 
     def _pause(self, seconds: float) -> None:
         began = time.monotonic()
@@ -201,22 +202,18 @@ class Drain:
             return items
         return self._rest.take(most)
 
-    def _sync_if_due(self) -> None:
-        now = time.monotonic()
-        if now >= (self._sync_at() if self._is_unsynced else self._synced_at + REST_SECONDS_MAX):
-            self._sync()
+    def _is_sync_due(self) -> bool:
+        return time.monotonic() >= (self._sync_at() if self._is_unsynced else self._synced_at + REST_SECONDS_MAX)
 
     def _sync_at(self) -> float:
         return self._synced_at + (URGENT_SYNC_SECONDS if self._is_urgent else SYNC_SECONDS)
 
     def _sync(self) -> bool:
         """Make everything durable that was written; tell whether that is all there is."""
-        self._encoder.write()
         self._is_urgent = self._is_unsynced = False
         is_durable = True
-        for stream in self._streams:
-            stream.publish()
-            is_durable = (stream.spool is None or stream.spool.sync()) and is_durable
+        for stream, lines in self._encoder.taken():
+            is_durable = stream.sync(lines) and is_durable
         self._synced_at = time.monotonic()
         return is_durable
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from retrue.logger.calls import Facts, Plain
 from retrue.logger.lanes import Item, Lane
+from retrue.logger.lines import Lines
 from retrue.logger.streams import UNREADABLE, Stream
 from retrue.logger.tally import DROPPED
 
@@ -76,13 +77,18 @@ class Encoder:
             for stream in self._streams:
                 stream.write()
 
+    def taken(self) -> list[tuple[Stream, Lines]]:
+        """Return the lines that were gathered, which are its caller's from now on; waits likewise."""
+        with self._lock:
+            return [(stream, stream.taken()) for stream in self._streams]
+
     def _encode(self, item: Item) -> None:
         stream, facts, number, weight, _ = item
         line = self._line(stream, facts, number, weight)
         if line is None:
             stream.tally.add(DROPPED + UNREADABLE)
         else:
-            stream.lines.append(bytes(memoryview(line)))  # orjson's own keep 8 KiB each
+            stream.lines.add(line)
 
     def _line(self, stream: Stream, facts: Facts | Plain, number: int, weight: float) -> bytes | None:
         try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from retrue.logger.disk import Disk, Handle
+from retrue.logger.disk import PARTS_MAX, Disk, Handle
+from retrue.logger.lines import Lines
 from retrue.logger.runs import Runs
-from retrue.logger.segments import OPEN, SEALED, Header, counts_line, encode_lines, footer_of, place_of
+from retrue.logger.segments import OPEN, SEALED, Header, counts_line, footer_of
 
 
 class OpenSegment:
@@ -27,10 +28,11 @@ class OpenSegment:
         self._runs = Runs()
         self._begins = self._ends = 0
         self._counts = dict(counts)
+        self._is_durable = False
         self.size = self.records = self.unsynced_bytes = 0
-        self.unsynced: list[bytes] = []
+        self.unsynced = Lines()
         try:
-            self._append(header.line(counts))
+            self._append([header.line(counts)])
         except OSError:
             self.leave()
             raise
@@ -39,38 +41,47 @@ class OpenSegment:
     def opened_at(self) -> int:
         return self._header.opened_at
 
-    def write(self, lines: Sequence[bytes]) -> None:
+    def write(self, lines: Lines) -> None:
         """Append records, all or none.
 
         Raises:
             OSError: They could not be written; what was is cut off again, where that can be done.
         """
-        content = encode_lines(lines)
-        self._append(content)
-        self.unsynced += lines
-        self.unsynced_bytes += len(content)
-        self.records += len(lines)
-        for line in lines:
-            self._see(line)
+        before = self.size
+        self._append(lines.contents)
+        self.unsynced.extend(lines)
+        self.unsynced_bytes += self.size - before
+        self._saw(lines)
+
+    def write_durably(self, lines: Lines, counts: Mapping[str, int]) -> None:
+        """Append records and the counters, and return when everything is on the device.
+
+        Raises:
+            OSError: They may not be there, nor what was written before; what can be is cut off again.
+        """
+        is_first = not self._is_durable
+        self._append([*lines.contents, *self._news(counts)], durably=not is_first)
+        if is_first:
+            self._sync()
+        self._counts = dict(counts)
+        self._saw(lines)
 
     def has_news(self, counts: Mapping[str, int]) -> bool:
         """Tell whether there are records or counters that are not on the device."""
-        return bool(self.unsynced) or dict(counts) != self._counts
+        return not self._is_durable or dict(counts) != self._counts
 
     def sync(self, counts: Mapping[str, int]) -> None:
         """Return when everything is on the device, with the counters if there are any and they have changed."""
-        if counts and dict(counts) != self._counts:
-            self._append(counts_line(counts))
+        if counts:
+            self._append(self._news(counts))
             self._counts = dict(counts)
-        self._disk.sync(self._handle)
-        self.unsynced, self.unsynced_bytes = [], 0
+        self._sync()
 
     def seal(self, counts: Mapping[str, int]) -> None:
         """Write the footer and give the file its final name, durably."""
         footer = footer_of(self._runs, records=self.records, begins=self._begins, ends=self._ends, counts=counts)
-        self._append(footer.line(self._header) if footer else counts_line(counts))
-        self._disk.sync(self._handle)
-        self.unsynced, self.unsynced_bytes = [], 0
+        self._append([footer.line(self._header) if footer else counts_line(counts)])
+        self._sync()
         self._disk.rename(self._name + OPEN, self._name + SEALED, self._folder)
         self._disk.sync_folder(self._folder)
         self.close()
@@ -96,22 +107,45 @@ class OpenSegment:
         with contextlib.suppress(OSError):
             self._disk.close(self._handle)
 
-    def _append(self, content: bytes) -> None:
-        rest = memoryview(content)
+    def _append(self, contents: Sequence[bytes], *, durably: bool = False) -> None:
+        write, size = self._disk.write_durably if durably else self._disk.write, self.size
         try:
-            while rest:
-                rest = rest[self._disk.write(self._handle, bytes(rest) if len(rest) < len(content) else content) :]
+            while contents:
+                written = write(self._handle, contents[:PARTS_MAX])
+                contents = _without(contents, written)
+                size += written
         except OSError:
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._handle, self.size)
             raise
-        self.size += len(content)
+        self.size = size
+        self._is_durable = durably
 
-    def _see(self, line: bytes) -> None:
-        place = place_of(line)
-        if place is None:
+    def _sync(self) -> None:
+        self._disk.sync(self._handle)
+        self.unsynced, self.unsynced_bytes = Lines(), 0
+        self._is_durable = True
+
+    def _news(self, counts: Mapping[str, int]) -> list[bytes]:
+        return [] if dict(counts) == self._counts else [counts_line(counts)]
+
+    def _saw(self, lines: Lines) -> None:
+        if not lines:
             return
-        number, at = place
-        self._runs.add(number, at)
-        self._begins = min(self._begins or at, at)
-        self._ends = max(self._ends, at)
+        self.records += len(lines)
+        self._runs.extend(lines.places())
+        self._begins = min(self._begins or lines.times[0], *lines.times)
+        self._ends = max(self._ends, *lines.times)
+
+
+def _without(contents: Sequence[bytes], written: int) -> Sequence[bytes]:
+    """Return what follows so many bytes; they are not joined, since memory that comes and goes by the 100 KB costs page faults.
+
+    >>> _without([b"ab", b"cd", b"e"], 3)
+    [b'd', b'e']
+    """
+    for place, content in enumerate(contents):
+        if written < len(content):
+            return [content[written:], *contents[place + 1 :]]
+        written -= len(content)
+    return []

@@ -44,13 +44,13 @@ def new_boot() -> str:
 # ---------------------------------------------------------------- writing
 
 
-def encode_lines(payloads: Iterable[bytes]) -> bytes:
-    """Return the lines of JSON objects that have no newline in them.
+def encode_line(payload: bytes) -> bytes:
+    """Return the line of a JSON object that has no newline in it.
 
-    >>> encode_lines([b'{"seq":1}'])
+    >>> encode_line(b'{"seq":1}')
     b'a589bc6d {"seq":1}\\n'
     """
-    return b"".join([b"%08x %b\n" % (crc32(payload), payload) for payload in payloads])
+    return b"%08x %b\n" % (crc32(payload), payload)
 
 
 def place_of(payload: bytes) -> tuple[int, int] | None:
@@ -93,7 +93,7 @@ class Header:
     def line(self, counts: Mapping[str, int]) -> bytes:
         """Return the segment's first line."""
         facts = {name: getattr(self, name) for name in self.__slots__}
-        return encode_lines([orjson.dumps({CONTROL: "segment", "format": FORMAT, **facts, "counts": counts})])
+        return encode_line(orjson.dumps({CONTROL: "segment", "format": FORMAT, **facts, "counts": counts}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +110,12 @@ class Footer:
         """Return the segment's last line; it repeats whose records they are, in case the first one is damaged."""
         facts = {name: getattr(self, name) for name in self.__slots__} | {"runs": [list(run) for run in self.runs]}
         whose = {name: getattr(header, name) for name in header.__slots__}
-        return encode_lines([orjson.dumps({CONTROL: "sealed", "format": FORMAT, **facts, "of": whose})])
+        return encode_line(orjson.dumps({CONTROL: "sealed", "format": FORMAT, **facts, "of": whose}))
 
 
 def counts_line(counts: Mapping[str, int]) -> bytes:
     """Return a line with the counters so far."""
-    return encode_lines([orjson.dumps({CONTROL: "counts", "counts": counts})])
+    return encode_line(orjson.dumps({CONTROL: "counts", "counts": counts}))
 
 
 # ---------------------------------------------------------------- reading

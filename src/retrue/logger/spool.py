@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from retrue.logger.disk import Disk
+from retrue.logger.lines import Lines
 from retrue.logger.open_segment import OpenSegment
 from retrue.logger.segments import FOLDER as SEGMENTS
 from retrue.logger.segments import Header, new_boot
@@ -31,7 +30,7 @@ SUCCESS_SHARE = 0.9  # of the spool's bytes; the rest is kept for records of fai
 SPOOL_FULL, STORAGE, REMOVED = "spool_full", "storage", "removed"
 """Why a record was dropped: no room within `max_spool_bytes`; the disk failed for longer than memory lasts; its file was removed."""
 _RETRY_SECONDS, _RETRY_SECONDS_MAX = 0.1, 5.0
-_SCAN_SECONDS = 5.0
+_LOOK_SECONDS = 5.0  # between two looks at what others did to the folder
 _PORTION_MAX = 10_000  # lines in one write
 _LAST_TRIES = 20
 _SUCCESS = b'"status":"ok"'
@@ -88,10 +87,10 @@ class Spool:
         self.written = 0
         self._number = 0
         self._segment: OpenSegment | None = None
-        self._held: deque[bytes] = deque()
+        self._held = Lines()
         self._held_size = 0
         self._retry_at, self._retry_after, self._portion = 0.0, _RETRY_SECONDS, _PORTION_MAX
-        self._used, self._scanned_at = 0, float("-inf")
+        self._used, self._weighed_at, self._checked_at = 0, float("-inf"), float("-inf")
         check_root(self.root, kind=kind, model=model)
         self._folder = SpoolFolder(self._disk, self.root, kind=kind, model=model, boot=self.boot)
         with contextlib.suppress(OSError):
@@ -107,8 +106,8 @@ class Spool:
         """Numbered records that were dropped, by reason: those of the logger included."""
         return self.tally.reasons(DROPPED)
 
-    def append(self, lines: Sequence[bytes]) -> int:
-        """Hand records over as JSON without newlines, each beginning with ``{"seq":…,``; return how many were written.
+    def append(self, lines: Lines) -> int:
+        """Hand records over; return how many were written.
 
         They are safe from the death of the process then, and after ``sync`` from that of the machine. Those that were
         held before may be among the written. One that was not written is held or was dropped.
@@ -118,10 +117,16 @@ class Spool:
         self._hold(self._admitted(lines))
         return self._write_held()
 
-    def sync(self) -> bool:
-        """Make everything durable; tell whether nothing is left in memory. Seals a segment that is old enough."""
-        self._write_held()
-        if self._segment and not self._make_durable(self._segment):
+    def sync(self, lines: Lines | None = None) -> bool:
+        """Make everything durable, these records included; tell whether nothing is left in memory.
+
+        Seals a segment that is old enough.
+        """
+        if lines:
+            self._hold(self._admitted(lines))
+        counts = self.tally.values()
+        self._write_held(counts)
+        if self._segment and not self._make_durable(self._segment, counts):
             self._write_held()
         return not self._held and (self._segment is None or not self._segment.unsynced)
 
@@ -144,56 +149,62 @@ class Spool:
             if not self._held:
                 break
         self._drop(STORAGE, len(self._held))
-        self._held.clear()
-        self._held_size = 0
+        self._held, self._held_size = Lines(), 0
         self._close_files()
 
     def abandon(self) -> None:
         """Close the files of the parent in a forked child: nothing is written, and the parent's locks stay."""
-        self._held.clear()
+        self._held = Lines()
         self._close_files()
 
     # ---------------------------------------------------------------- room
 
-    def _admitted(self, lines: Sequence[bytes]) -> Sequence[bytes]:
-        size = sum(map(len, lines))
+    def _admitted(self, lines: Lines) -> Lines:
+        size = lines.size
         used = self._used_bytes(size) + self._held_size
         if used + size <= self._limit * SUCCESS_SHARE:
             return lines
-        kept = []
-        for line in lines:
-            limit = self._limit * SUCCESS_SHARE if _SUCCESS in line else self._limit
-            if used + len(line) <= limit:
-                kept.append(line)
-                used += len(line)
+
+        def has_room(content: bytes) -> bool:
+            nonlocal used
+            limit = self._limit * SUCCESS_SHARE if _SUCCESS in content else self._limit
+            has = used + len(content) <= limit
+            used += len(content) if has else 0
+            return has
+
+        kept = lines.kept(has_room)
         self._drop(SPOOL_FULL, len(lines) - len(kept))
         return kept
 
     def _used_bytes(self, more: int) -> int:
         """Return what the segments weigh; those of other processes are looked at every few seconds when space is scarce."""
         near = self._used + more > self._limit * SUCCESS_SHARE / 2
-        if near and self._monotonic() - self._scanned_at >= _SCAN_SECONDS:
-            self._scanned_at = self._monotonic()
+        if near and self._monotonic() - self._weighed_at >= _LOOK_SECONDS:
+            self._weighed_at = self._monotonic()
             self._used = weight_of(self.root / SEGMENTS)
         return self._used
 
-    def _hold(self, lines: Sequence[bytes]) -> None:
+    def _hold(self, lines: Lines) -> None:
         self._held.extend(lines)
-        self._held_size += sum(map(len, lines))
+        self._held_size += lines.size
         if self._held_size > self._held_limit and self._monotonic() < self._retry_at:
             self._shrink()
 
     def _shrink(self) -> None:
         """Drop what exceeds the bound: the oldest successes first, then the oldest of the rest."""
         for droppable in (_SUCCESS, b""):
-            kept: deque[bytes] = deque()
-            for line in self._held:
-                if self._held_size > self._held_limit and droppable in line:
-                    self._held_size -= len(line)
-                    self._drop(STORAGE, 1)
-                else:
-                    kept.append(line)
-            self._held = kept
+            excess, before = self._held_size - self._held_limit, len(self._held)
+
+            def fits(content: bytes, droppable: bytes = droppable) -> bool:
+                nonlocal excess
+                if excess <= 0 or droppable not in content:
+                    return True
+                excess -= len(content)
+                return False
+
+            self._held = self._held.kept(fits)
+            self._held_size = self._held.size
+            self._drop(STORAGE, before - len(self._held))
 
     def _drop(self, reason: str, count: int) -> None:
         if count:
@@ -201,34 +212,38 @@ class Spool:
 
     # ---------------------------------------------------------------- writing
 
-    def _write_held(self) -> int:
+    def _write_held(self, counts: Mapping[str, int] | None = None) -> int:
+        """Write what waits; with the counters, so that it is durable. Return how many records were written."""
         written = 0
         while self._held and self._monotonic() >= self._retry_at:
-            lines = list(islice(self._held, self._portion))
-            if not self._written_at_once(lines):
+            lines = self._held.first(self._portion)
+            if not self._written_at_once(lines, counts):
                 break
             written += len(lines)
         return written
 
-    def _written_at_once(self, lines: Sequence[bytes]) -> bool:
+    def _written_at_once(self, lines: Lines, counts: Mapping[str, int] | None) -> bool:
         try:
             segment = self._segment = self._segment or self._open_segment()
             before = segment.size
-            segment.write(lines)
+            if counts is None:
+                segment.write(lines)
+            else:
+                self._check_folder()
+                segment.write_durably(lines, counts)
         except OSError:
             self._portion = max(len(lines) // 2, 1)
             self._settle()
             self._leave()
             self._shrink()
             return False
-        for line in lines:
-            self._held.popleft()
-            self._held_size -= len(line)
+        self._held.leave(len(lines))
+        self._held_size -= lines.size
         self._used += segment.size - before
         self.written += len(lines)
         self._retry_after, self._portion = _RETRY_SECONDS, min(2 * self._portion, _PORTION_MAX)
         if segment.unsynced_bytes > UNSYNCED_BYTES or segment.size >= self._segment_bytes:
-            self._make_durable(segment)
+            self._make_durable(segment, self.tally.values())
         return True
 
     def _settle(self) -> None:
@@ -237,12 +252,11 @@ class Spool:
             with contextlib.suppress(OSError):
                 self._segment.sync({})
 
-    def _make_durable(self, segment: OpenSegment) -> bool:
+    def _make_durable(self, segment: OpenSegment, counts: Mapping[str, int]) -> bool:
         """Each operation on a file gives the host a turn that it must give back: there is none where nothing is new."""
-        counts = self.tally.values()
         try:
             if segment.has_news(counts):
-                self._folder.check()
+                self._check_folder()
                 segment.sync(counts)
             self._rotate()
         except OSError:
@@ -271,11 +285,17 @@ class Spool:
             self._drop(REMOVED, segment.records - len(lines))
             self.written -= segment.records - len(lines)
         self.written -= len(lines)
-        self._held.extendleft(reversed(lines))
-        self._held_size += sum(map(len, lines))
+        lines.extend(self._held)
+        self._held, self._held_size = lines, lines.size
         segment.leave()
 
     # ---------------------------------------------------------------- places
+
+    def _check_folder(self) -> None:
+        """Raise OSError where the folder was moved or replaced, which is looked for every few seconds; a removed file is seen at once."""
+        if self._monotonic() - self._checked_at >= _LOOK_SECONDS:
+            self._folder.check()
+            self._checked_at = self._monotonic()
 
     def _open_segment(self) -> OpenSegment:
         folder = self._folder.open(self.tally)

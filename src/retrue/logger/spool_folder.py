@@ -70,7 +70,7 @@ class SpoolFolder:
         with contextlib.suppress(FileExistsError):
             marker = self._disk.create(MARKER, root)
             try:
-                self._disk.write(marker, content)
+                self._disk.write(marker, [content])
             except OSError:
                 self._disk.remove(MARKER, root)
                 raise

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from retrue.logger.lanes import Tick
+from retrue.logger.lines import Lines
 from retrue.logger.tally import ACCEPTED_CELL, DROPPED, SAMPLED_OUT, SHED, Tally
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Stream:
         self.numbers = count(1)
         self.sampled_out = Tick()
         self.shed: Mapping[str, Tick] = {reason: Tick() for reason in (PRESSURE, FULL, REENTRANT, BROKEN, FAILURES)}
-        self.lines: list[bytes] = []
+        self.lines = Lines()
         self.spool: Spool | None = None
         self.tally = Tally() if tally is None else tally
         self._make_spool = make_spool
@@ -66,22 +67,36 @@ class Stream:
         """
         self.spool = self._make_spool(self.tally)
 
+    def taken(self) -> Lines:
+        """Return the lines that were gathered, and gather anew."""
+        lines, self.lines = self.lines, Lines()
+        return lines
+
     def write(self) -> None:
         """Write the lines that were gathered."""
         if self.lines:
-            lines, self.lines = self.lines, []
-            self.append(lines)
+            self.append(self.taken())
 
-    def append(self, lines: list[bytes]) -> None:
+    def append(self, lines: Lines) -> None:
         """Write lines, into a spool that is opened if there is none."""
+        spool = self._opened(lines)
+        if spool:
+            spool.append(lines)
+
+    def sync(self, lines: Lines) -> bool:
+        """Write lines and the counters, and make everything durable; tell whether it is. No spool is opened for no lines."""
+        self.publish()
+        spool = self._opened(lines) if lines else self.spool
+        return spool is None or spool.sync(lines)
+
+    def _opened(self, lines: Lines) -> Spool | None:
+        """Return the spool; where it is refused, the lines are dropped."""
         if self.spool is None:
             try:
                 self.open()
             except ValueError:
                 self.tally.add(DROPPED + STORAGE, len(lines))
-                return
-        if self.spool is not None:
-            self.spool.append(lines)
+        return self.spool
 
     def publish(self) -> None:
         """Write the counters of what has no number into the tally."""
