@@ -67,3 +67,13 @@ def test_what_needs_no_extra_is_imported_without_one(light: Path, module: str) -
 def test_the_rules_and_the_dashboard_are_in_the_wheel(light: Path) -> None:
     files = {path.name for path in light.parents[1].glob("lib/python*/site-packages/retrue/template/observability/*")}
     assert files == {"prometheus.yml", "retrue.rules.yml", "retrue.alerts.yml", "grafana.json"}
+
+
+def test_what_few_records_need_is_loaded_when_it_is_needed(tmp_path: Path) -> None:
+    """OpenSSL alone takes as long to load as half of the logger."""
+    late = "{'_hashlib', 'hmac', 'html', 'decimal', 'fractions', 'secrets'}"
+    script = f"import sys, retrue.logger; print(*sorted({late} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.split() == []

@@ -109,9 +109,7 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.dictionaries(st.sampled_from(Header.__slots__), JSON), st.dictionaries(st.sampled_from(Footer.__slots__), JSON)
-)
+@given(st.dictionaries(st.sampled_from(Header._fields), JSON), st.dictionaries(st.sampled_from(Footer._fields), JSON))
 def test_ends_that_say_nonsense_say_nothing(header: dict[str, object], footer: dict[str, object]) -> None:
     lines = [{"retrue": "segment", "format": 1, **header}, {"retrue": "sealed", "format": 1, "of": header, **footer}]
     content = written(map(orjson.dumps, lines))

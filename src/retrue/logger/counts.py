@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(NamedTuple):
     """What became of the records of one kind in this process, exactly.
 
     `accepted == on_disk + sum(dropped.values()) + queued` holds whenever the drain rests, and after `close`.
@@ -29,8 +28,7 @@ class Counts:
     shed: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class Stats(NamedTuple):
     """Gauges of a logger at one moment.
 
     Attributes:

@@ -6,10 +6,8 @@ its type and length, so that forgetting a field costs a figure and never a secre
 
 from __future__ import annotations
 
-import hmac
 import os
 import re
-import secrets
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -92,7 +90,9 @@ class Fields:
             raise ValueError(f"errors is {errors!r}, expected one of {', '.join(get_args(Errors))}")
         self._errors: Errors = errors
         self._key = _key(key, self._lists["hash"])
-        self._process_key = secrets.token_bytes(32)
+        self._process_key = os.urandom(32)
+        if self._key:
+            _digest(self._key, "")  # OpenSSL is loaded now, and not in a request
         self._limits = limits or Limits()
         self._counts: Counter[str] = Counter()
         self._normaliser = Normaliser(limits=self._limits, counts=self._counts)
@@ -215,5 +215,7 @@ def _key(key: bytes | str | None, hashed: Collection[str]) -> bytes | None:
 
 
 def _digest(key: bytes, text: str) -> str:
+    import hmac
+
     normal = text if text.isascii() else unicodedata.normalize("NFC", text)
     return hmac.digest(key, normal.encode("utf-8", "replace"), "sha256").hex()[:HASH_CHARACTERS]

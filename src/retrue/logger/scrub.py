@@ -7,7 +7,6 @@ and addresses of persons need a model of language and are not found: give an ada
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -175,6 +174,8 @@ def prepared(text: str, characters: int = CHARACTERS_MAX) -> str:
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))[:characters]
         text = "".join(map(_plain_digit, text)) if not text.isascii() else text
     if "&" in text:
+        import html
+
         text = html.unescape(text)
     if "\\u" in text:
         text = _JSON_ESCAPE.sub(_escaped, text)

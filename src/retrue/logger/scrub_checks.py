@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, Final
 
 CARD_DIGITS: Final = range(12, 20)
@@ -67,6 +66,8 @@ def is_iban(text: str) -> bool:
 
 
 def is_ipv4(text: str) -> bool:
+    from ipaddress import AddressValueError, IPv4Address
+
     try:
         return bool(IPv4Address(text).packed)
     except AddressValueError:
@@ -77,6 +78,8 @@ def is_ipv6(text: str) -> bool:
     """Return whether text is an IPv6 address that could not as well be a word or a time of day."""
     if text.count(":") < 2 or len(text) < 4 or not any(each.isdigit() for each in text):
         return False
+    from ipaddress import AddressValueError, IPv6Address
+
     try:
         return bool(IPv6Address(text).packed)
     except AddressValueError:

@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
@@ -78,8 +77,7 @@ def time_of(record: Mapping[str, Any]) -> int:
     return at if type(at) is int and 0 <= at < TIME_END else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """Whose records a segment holds; ``opened_at`` is in ns since 1970."""
 
     kind: str
@@ -92,12 +90,10 @@ class Header:
 
     def line(self, counts: Mapping[str, int]) -> bytes:
         """Return the segment's first line."""
-        facts = {name: getattr(self, name) for name in self.__slots__}
-        return encode_line(orjson.dumps({CONTROL: "segment", "format": FORMAT, **facts, "counts": counts}))
+        return encode_line(orjson.dumps({CONTROL: "segment", "format": FORMAT, **self._asdict(), "counts": counts}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Footer:
+class Footer(NamedTuple):
     """What a sealed segment holds. ``begins`` and ``ends`` are its earliest and latest time in ns, 0 without a record."""
 
     records: int
@@ -108,9 +104,8 @@ class Footer:
 
     def line(self, header: Header) -> bytes:
         """Return the segment's last line; it repeats whose records they are, in case the first one is damaged."""
-        facts = {name: getattr(self, name) for name in self.__slots__} | {"runs": [list(run) for run in self.runs]}
-        whose = {name: getattr(header, name) for name in header.__slots__}
-        return encode_line(orjson.dumps({CONTROL: "sealed", "format": FORMAT, **facts, "of": whose}))
+        facts = self._asdict() | {"runs": [list(run) for run in self.runs]}
+        return encode_line(orjson.dumps({CONTROL: "sealed", "format": FORMAT, **facts, "of": header._asdict()}))
 
 
 def counts_line(counts: Mapping[str, int]) -> bytes:
@@ -204,7 +199,7 @@ def parse_header(value: object) -> Header | None:
     if not isinstance(value, dict):
         return None
     try:
-        header = Header(**{name: value[name] for name in Header.__slots__})
+        header = Header(**{name: value[name] for name in Header._fields})
     except KeyError:
         return None
     texts = (header.kind, header.model, header.boot, header.model_version or "")
@@ -217,8 +212,8 @@ def parse_footer(value: Mapping[str, Any]) -> Footer | None:
     if value.get(CONTROL) != "sealed":
         return None
     try:
-        footer = Footer(**{name: value[name] for name in Footer.__slots__})
-        footer = replace(footer, runs=tuple(Run(*run) for run in footer.runs))
+        footer = Footer(**{name: value[name] for name in Footer._fields})
+        footer = footer._replace(runs=tuple(Run(*run) for run in footer.runs))
         numbers = (footer.records, footer.begins, footer.ends, *footer.counts.values())
     except (KeyError, TypeError, AttributeError):
         return None

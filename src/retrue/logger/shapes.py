@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections import deque
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 
@@ -19,7 +16,7 @@ _MARK_BYTES = 96  # of a shape with a digest: replacing less saves nothing
 _GROUPS = ("features", "context", "scores")
 _SIZED: tuple[Any, ...] = (str, bytes, bytearray, dict, list, tuple, set, frozenset, deque)
 SHAPES: Final[Mapping[type, dict[str, Json]]] = {
-    kind: {"type": kind.__name__} for kind in (int, float, bool, complex, dt.datetime, dt.date, Decimal, UUID)
+    kind: {"type": kind.__name__} for kind in (int, float, bool, complex, dt.datetime, dt.date)
 }
 """What is told of values that have no length."""
 _SHAPE_KEYS = frozenset({"type", "len", "bits", "shape", "dtype", "sha256", "cut"})
@@ -49,8 +46,7 @@ def type_name(kind: type) -> str:
 
 def cut_text(text: str, characters: int) -> str:
     """Return the beginning of a text with a mark: how long it was, and 16 hex digits of the SHA-256 of the whole."""
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-    mark = f"… <cut, {len(text)} characters, sha256 {digest}>"
+    mark = f"… <cut, {len(text)} characters, sha256 {_digest(text.encode('utf-8', 'replace'))}>"
     start = text[: max(characters - len(mark), 0)]
     return start.encode("utf-8", "replace").decode("utf-8") + mark
 
@@ -106,10 +102,15 @@ def shortened(record: dict[str, Json], size_bytes: int) -> dict[str, Json]:
 
 
 def _cut_mark(value: Json) -> dict[str, Json]:
-    digest = hashlib.sha256(orjson.dumps(value)).hexdigest()[:16]
     return {
         "type": type(value).__name__,
         "len": len(value) if type(value) in (str, list, dict) else 1,
         "cut": True,
-        "sha256": digest,
+        "sha256": _digest(orjson.dumps(value)),
     }
+
+
+def _digest(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -17,16 +17,14 @@ kept is its *shape*, ``{"type": "str", "len": 12}``.
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Final
-from uuid import UUID
 
 from retrue.logger.shapes import Json, cut_text, shape, type_name
 
@@ -56,7 +54,6 @@ class Limits:
                 raise ValueError(f"{name} is {getattr(self, name)}, at least {least} is needed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Normaliser:
     """Turns values into JSON values within limits, and counts by reason what it had to change.
 
@@ -70,8 +67,10 @@ class Normaliser:
     {'not_finite': 1, 'key': 1, 'big_integer': 1}
     """
 
-    limits: Limits
-    counts: Counter[str]
+    __slots__ = ("counts", "limits")
+
+    def __init__(self, *, limits: Limits, counts: Counter[str]) -> None:
+        self.limits, self.counts = limits, counts
 
     def value(self, value: object) -> Json:
         """Return a JSON value; never raises, whatever the object does."""
@@ -129,6 +128,9 @@ class _Walk:
                 return known(self, value)
             for family, how in _FAMILIES:
                 if issubclass(kind, family):  # isinstance would run the object's own __class__
+                    return how(self, value)
+            for module, name, how in _IMPORTED:
+                if _is_of(kind, module, name):
                     return how(self, value)
             return self._foreign(value)
         except Exception:  # noqa: BLE001 - an object of the host may raise anything; the logger never does
@@ -254,7 +256,7 @@ def _key(value: object) -> str:
         return int.__repr__(value)
     if isinstance(value, float):
         return float.__repr__(value)
-    if isinstance(value, dt.date | UUID):
+    if isinstance(value, dt.date) or _is_of(type(value), "uuid", "UUID"):
         return str(value)
     return f"<{type_name(type(value))}>"
 
@@ -276,7 +278,13 @@ def _moment(walk: _Walk, value: Any) -> Json:
     return None if value != value else walk.text(value.isoformat())
 
 
-def _decimal(walk: _Walk, value: Decimal | Fraction) -> Json:
+def _is_of(kind: type, module: str, name: str) -> bool:
+    """Return whether a class is that of a module, or derived from it: of one that nobody has imported there is no object."""
+    family = getattr(sys.modules.get(module), name, None)
+    return isinstance(family, type) and issubclass(kind, family)
+
+
+def _decimal(walk: _Walk, value: Any) -> Json:
     """A number of a model is a float; a signalling NaN cannot become one."""
     try:
         return walk.number(float(value))
@@ -320,7 +328,11 @@ _FAMILIES: tuple[tuple[Any, _How], ...] = (
     (deque, lambda walk, value: walk.sequence(deque.__iter__(value), deque.__len__(value))),
     ((dt.date, dt.time), _moment),
     (dt.timedelta, lambda walk, value: walk.number(dt.timedelta.total_seconds(value))),
-    ((Decimal, Fraction), _decimal),
-    ((UUID, PurePath), lambda walk, value: walk.text(str(value))),
+    (PurePath, lambda walk, value: walk.text(str(value))),
     ((bytes, bytearray, memoryview, complex), lambda walk, value: shape(value)),
+)
+_IMPORTED: tuple[tuple[str, str, _How], ...] = (
+    ("decimal", "Decimal", _decimal),
+    ("fractions", "Fraction", _decimal),
+    ("uuid", "UUID", lambda walk, value: walk.text(str(value))),
 )

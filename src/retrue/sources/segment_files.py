@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
@@ -143,9 +143,9 @@ def open_segment(file: SourceFile) -> BinaryIO:
 def _header_of(file: SourceFile, sibling: Header | None) -> Header:
     number = int(file.path.stem) if file.path.stem.isdigit() else 0
     if sibling:
-        return replace(sibling, number=number)
+        return sibling._replace(number=number)
     unknown = Header(kind="", model="", model_version=None, boot="", pid=0, number=number, opened_at=0)
-    return replace(unknown, boot=file.path.parent.name)
+    return unknown._replace(boot=file.path.parent.name)
 
 
 def read_segment(segment: SegmentFile, time: str, trace: Trace) -> Iterator[Row | Bad]:
