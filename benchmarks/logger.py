@@ -98,8 +98,9 @@ def entries(measured: Rounds, rounds: int) -> list[Entry]:
 
 
 def _entry(measured: Rounds, subject: str, rounds: int, pace_ns: float, versions: Mapping[str, str]) -> Entry:
-    names = ("accept_ns_p50", "accept_ns_p99", "accept_ns_p999", "drain_records_per_second")
-    p50, p99, p999, rate = (round(_median(measured, subject, name)) for name in names)
+    alone = ("alone_ns_p50", "alone_ns_p99")
+    names = ("accept_ns_p50", "accept_ns_p99", "accept_ns_p999", *alone, "drain_records_per_second")
+    p50, p99, p999, alone_p50, alone_p99, rate = (round(_median(measured, subject, name)) for name in names)
     calls = round(sum(each["accept_calls"] for each in measured[subject]))
     return Entry(
         subject=subject,
@@ -107,6 +108,8 @@ def _entry(measured: Rounds, subject: str, rounds: int, pace_ns: float, versions
         accept_ns_p99=p99,
         accept_ns_p999=p999 if calls >= CALLS_OF_P999 else None,
         accept_calls=calls,
+        alone_ns_p50=alone_p50,
+        alone_ns_p99=alone_p99,
         drain_records_per_second=rate,
         lost_records=round(sum(each["lost_records"] for each in measured[subject])),
         spread={name: _spread(measured, subject, name) for name in names},

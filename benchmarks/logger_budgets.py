@@ -22,9 +22,6 @@ from pathlib import Path
 from time import perf_counter, perf_counter_ns, process_time
 from typing import Final, Literal
 
-import orjson
-
-from benchmarks.logger_load import REQUEST, percentile, timed, work
 from benchmarks.logger_loopback import added_share
 from benchmarks.logger_subjects import FEATURES, LATENCY_MS, NAMES, PREDICTION, SCORE, Features, Retrue
 
@@ -36,8 +33,6 @@ SAMPLED_CALLS = 500
 """In one reading of the clock: a single call takes little longer than the clock."""
 BURST = 2_000
 REPEATS = 20
-BATCH_ROWS = 50
-BATCH_WORK_NS = 2_000_000
 RATE = 1_000
 TICK_SECONDS = 0.01
 HOUR_RECORDS = 3_600 * RATE
@@ -82,7 +77,6 @@ class Budget:
 
 BUDGETS: Final = (
     Budget(name="accept, p50", source=("retrue", "accept_ns_p50"), unit="ns", limit=1_000),
-    Budget(name="accept, p50, a batch of 50 rows", source=("batch", "call_ns_p50"), unit="ns", limit=1_000),
     Budget(name="accept, p99", source=("retrue", "accept_ns_p99"), unit="ns", limit=10_000),
     Budget(name="accept, p99.9", source=("retrue", "accept_ns_p999"), unit="ns", limit=200_000),
     Budget(name="sampled out", source=("sampled-out", "call_ns"), unit="ns", limit=250),
@@ -171,22 +165,6 @@ def burst(folder: Path, seconds: float) -> Mapping[str, float]:
     return {"records_per_second": statistics.median(rates)}
 
 
-def batch(folder: Path, seconds: float) -> Mapping[str, float]:
-    """Time the calls for the rows of requests that bring 50 each, after 2 ms of computing in Python; the drain keeps up."""
-    subject = Retrue(folder)
-    taken: list[int] = []
-    until = perf_counter() + seconds
-    while not taken or perf_counter() < until:
-        rows = [orjson.loads(REQUEST) for _ in range(BATCH_ROWS)]
-        work(BATCH_WORK_NS)
-        taken += [timed(subject.accept, row) for row in rows]
-        while subject.pending() >= subject.room:
-            time.sleep(TICK_SECONDS)
-    nothing = statistics.median(timed(lambda row: None, FEATURES) for _ in range(PACE_CALLS))
-    subject.log.close()
-    return {"call_ns_p50": max(percentile(taken, 0.5) - nothing, 0.0)}
-
-
 def added_latency(folder: Path, seconds: float) -> Mapping[str, float]:
     """Ask servers with and without the logger."""
     added = added_share(folder, max(round(seconds * BLOCKS_PER_SECOND), 1))
@@ -269,7 +247,6 @@ MEASURES: Mapping[str, Callable[[Path, float], Mapping[str, float]]] = {
     "pace": pace,
     "sampled-out": sampled_out,
     "burst": burst,
-    "batch": batch,
     "added-latency": added_latency,
     "processor": processor,
     "memory": memory,

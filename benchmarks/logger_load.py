@@ -1,9 +1,10 @@
 """One subject under load, in a process of its own: ``python -m benchmarks.logger_load SUBJECT FOLDER``.
 
-*Accept* is what the host's thread waits for. As in a server, features are parsed from a request, the host computes with them for
-0.2 ms, in Python, so that the logger's own thread competes with it for the interpreter all the time, and then one call is timed,
-by itself. Were all calls given the same features, two processors would share their values, which those of a server never do.
-The median of an empty call, timed likewise, is taken off.
+*Accept* is what the host's thread waits for in a call that is timed by itself. As in a server, features are parsed from a request, the
+host computes with them in Python, so that the logger's own thread competes with it for the interpreter all the time, and then it logs.
+A request brings `ROWS` rows, logged one after the other, or one *alone*: its call finds the processor's caches as the work before it and
+whoever else has the processor left them. Were all calls given the same features, two processors would share their values, which those of
+a server never do. The median of an empty call, timed likewise, is taken off.
 
 *Drain* is what a logger sustains: calls as fast as it keeps up with, until the last record is where it ends; it never has more
 to hold than it has room for. What does not arrive is reported as lost.
@@ -26,10 +27,11 @@ import orjson
 from benchmarks.logger_subjects import FEATURES, SUBJECTS, Features, Observed, Subject
 
 REQUEST = orjson.dumps(FEATURES)
-WORK_NS = 200_000
+ROWS, ROWS_WORK_NS = 50, 2_000_000
+ALONE_WORK_NS = 200_000
 PAUSE_SECONDS = 0.001
 LOOK_EVERY = 50  # calls between two looks at what is pending
-EMPTY_CALLS = 5_000
+EMPTY_SECONDS = 0.3
 
 
 class Load(TypedDict):
@@ -39,6 +41,8 @@ class Load(TypedDict):
     accept_ns_p99: float
     accept_ns_p999: float
     accept_calls: int
+    alone_ns_p50: float
+    alone_ns_p99: float
     drain_records_per_second: float
     drain_records: int
     lost_records: int
@@ -48,7 +52,9 @@ def measure(subject: Subject, seconds: float) -> Load:
     """Load a subject, so many seconds each way, and close it."""
     given = _give(subject, 0.0)
     subject.flush()
-    taken = _timed(subject, seconds)
+    taken = _accept(subject, seconds, rows=ROWS, work_ns=ROWS_WORK_NS)
+    subject.flush()
+    alone = _accept(subject, seconds, rows=1, work_ns=ALONE_WORK_NS)
     subject.flush()
     start = perf_counter()
     drained = _give(subject, seconds)
@@ -60,9 +66,11 @@ def measure(subject: Subject, seconds: float) -> Load:
         accept_ns_p99=percentile(taken, 0.99),
         accept_ns_p999=percentile(taken, 0.999),
         accept_calls=len(taken),
+        alone_ns_p50=percentile(alone, 0.5),
+        alone_ns_p99=percentile(alone, 0.99),
         drain_records_per_second=drained / took,
         drain_records=drained,
-        lost_records=given + len(taken) + drained - arrived,
+        lost_records=given + len(taken) + len(alone) + drained - arrived,
     )
 
 
@@ -82,18 +90,24 @@ def _pause(subject: Subject) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def _timed(subject: Subject, seconds: float) -> list[float]:
-    """Return what each call took, in ns, at least one round of calls."""
+def _accept(subject: Subject, seconds: float, *, rows: int, work_ns: int) -> list[float]:
+    """Return what each call took, in ns, without what an empty call takes."""
+    nothing = statistics.median(_timed(Nothing(), min(seconds, EMPTY_SECONDS), rows=rows, work_ns=work_ns))
+    return [max(each - nothing, 0.0) for each in _timed(subject, seconds, rows=rows, work_ns=work_ns)]
+
+
+def _timed(subject: Subject, seconds: float, *, rows: int, work_ns: int) -> list[int]:
+    """Return what each call took, in ns, at least those of one request."""
     taken: list[int] = []
     until = perf_counter() + seconds
+    rows = min(rows, subject.room)
     while not taken or perf_counter() < until:
-        for _ in range(min(LOOK_EVERY, subject.room)):
-            features = orjson.loads(REQUEST)
-            work(WORK_NS)
-            taken.append(timed(subject.accept, features))
+        for _ in range(max(min(LOOK_EVERY, subject.room) // rows, 1)):
+            request = [orjson.loads(REQUEST) for _ in range(rows)]
+            work(work_ns)
+            taken += [timed(subject.accept, features) for features in request]
         _pause(subject)
-    nothing = statistics.median(timed(_nothing, FEATURES) for _ in range(EMPTY_CALLS))
-    return [max(each - nothing, 0.0) for each in taken]
+    return taken
 
 
 def timed(accept: Callable[[Features], object], features: Features) -> int:
@@ -103,8 +117,22 @@ def timed(accept: Callable[[Features], object], features: Features) -> int:
     return perf_counter_ns() - began
 
 
-def _nothing(features: Features) -> None:
-    """What a call costs that does nothing."""
+class Nothing:
+    """A logger that does nothing: what the clock and the call cost."""
+
+    room = LOOK_EVERY
+
+    def accept(self, features: Features) -> None:
+        """Do nothing."""
+
+    def pending(self) -> int:
+        return 0
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> int:
+        return 0
 
 
 def work(ns: int) -> None:
@@ -124,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="one subject, in this process")
     parser.add_argument("subject", choices=(*SUBJECTS, "observed"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each of the two loads")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each of the three loads")
     given = parser.parse_args()
     subject = {**SUBJECTS, "observed": Observed}[given.subject](given.folder)
     gc.collect()  # of what was imported; then collected as in production

@@ -39,6 +39,8 @@ class Entry(TypedDict):
     accept_ns_p99: int
     accept_ns_p999: int | None
     accept_calls: int
+    alone_ns_p50: int
+    alone_ns_p99: int
     drain_records_per_second: int
     lost_records: int
     spread: Mapping[str, Spread]
@@ -52,7 +54,9 @@ class Entry(TypedDict):
     simulated_records: NotRequired[int]
 
 
-SUBJECT_HEADINGS = ("subject", "accept p50", "accept p99", "accept p99.9", "drain, records/s", "lost")
+SUBJECT_HEADINGS = (
+    *("subject", "accept p50", "accept p99", "accept p99.9", "alone p50", "alone p99", "drain, records/s", "lost"),
+)
 BUDGET_HEADINGS = ("promise", "budget", "measured", "at the budgets' pace", "")
 
 
@@ -65,6 +69,8 @@ def subject_rows(entries: Sequence[Entry]) -> Iterator[tuple[str, ...]]:
             _spread_out(entry["accept_ns_p50"], spread["accept_ns_p50"], "ns"),
             _spread_out(entry["accept_ns_p99"], spread["accept_ns_p99"], "ns"),
             "too few calls" if rare is None else _spread_out(rare, spread["accept_ns_p999"], "ns"),
+            _spread_out(entry["alone_ns_p50"], spread["alone_ns_p50"], "ns"),
+            _spread_out(entry["alone_ns_p99"], spread["alone_ns_p99"], "ns"),
             _spread_out(entry["drain_records_per_second"], spread["drain_records_per_second"], ""),
             f"{entry['lost_records']:,}",
         )

@@ -15,6 +15,7 @@ from benchmarks.logger_subjects import FEATURES, PACKAGES, SUBJECTS, Features, F
 
 KEYS = {
     *("subject", "accept_ns_p50", "accept_ns_p99", "accept_ns_p999", "accept_calls", "drain_records_per_second"),
+    *("alone_ns_p50", "alone_ns_p99"),
     *("lost_records", "spread", "rounds", "pace_ns", "versions"),
 }
 OWN_KEYS = {"budgets", "observe_ns_p50", "observe_ns_p99", "loopback", "simulated_records"}
@@ -42,6 +43,7 @@ def test_every_subject_is_measured(subject: str, run: tuple[str, dict[str, dict[
     entry = entries[subject]
     assert set(entry) == KEYS | (OWN_KEYS if subject == "retrue" else set())
     assert 0 < entry["accept_ns_p50"] <= entry["accept_ns_p99"]
+    assert 0 < entry["alone_ns_p50"] <= entry["alone_ns_p99"]
     assert entry["drain_records_per_second"] > 0
     assert entry["accept_calls"] > 0
 

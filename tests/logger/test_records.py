@@ -17,9 +17,11 @@ BOOT = "0123456789abcdef"
 @pytest.mark.parametrize("latency_ms", [None, 0.0, 12.5, -1.0, float("nan"), 1e12, "12"])
 def test_a_plain_success_makes_the_record_that_its_facts_make(features: object, latency_ms: float | None) -> None:
     plain: Plain = (features, True, 0.25, latency_ms, ENDED, {})
-    quick = plain_record(plain, 7, 2.0, boot=BOOT, endpoint="POST /predict")
+    own, said = plain_record(plain, 7, 2.0, boot=BOOT, endpoint="POST /predict")
+    quick = {**own, **said}
     whole = inference_record(facts_of(plain), 7, 2.0, boot=BOOT, endpoint="POST /predict", now=lambda: 0)
-    assert list(quick.items()) == list(whole.items())
+    assert quick == whole
+    assert list(own)[:3] == list(whole)[:3] == ["seq", "inference_id", "time"]
     assert quick["time"] == (ENDED - 12_500_000 if latency_ms == 12.5 else ENDED)
 
 

@@ -109,15 +109,16 @@ class Boot:
     def _inference_line(self, said: Facts | Plain, number: int, weight: float) -> bytes | None:
         settings = self._settings
         boot, endpoint = self.name, settings.endpoint
+        own: dict[str, object] = {}
         if type(said) is tuple and not said[-1]:
-            record = plain_record(said, number, weight, boot=boot, endpoint=endpoint)
+            own, record = plain_record(said, number, weight, boot=boot, endpoint=endpoint)
         else:
             facts = facts_of(said) if isinstance(said, tuple) else said
             record = inference_record(facts, number, weight, boot=boot, endpoint=endpoint, now=settings.clock)
         try:
-            return settings.fields.encode(record)
+            return settings.fields.encode(record, own.copy())
         except Exception:  # noqa: BLE001 - values of the host may raise anything; then they are left out
-            return settings.fields.encode(bare(record))
+            return settings.fields.encode(bare({**own, **record}))
 
     def _label_line(self, facts: Facts, number: int, weight: float) -> bytes | None:
         record = label_record(facts, number, now=self._settings.clock)

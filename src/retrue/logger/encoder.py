@@ -15,7 +15,9 @@ from retrue.logger.tally import DROPPED
 LENT_RECORDS: Final = 2
 """Encoded in a moment that is lent: more than a call brings, so that what waits gets less."""
 BATCH_RECORDS: Final = 64
-"""Written at a stretch at most."""
+"""Encoded at a stretch at most."""
+GATHERED_RECORDS: Final = 256
+"""Written at once from there on: some milliseconds of encoding, and few operations on the file, each of which is a turn for the host."""
 
 
 class Encoder:
@@ -51,7 +53,7 @@ class Encoder:
                 self._encode(item)
             self.reader, self.signal = 0, None
             for stream in self._streams:
-                if len(stream.lines) >= BATCH_RECORDS:
+                if len(stream.lines) >= GATHERED_RECORDS:
                     stream.write()
 
     def lend(self, lane: Lane) -> None:

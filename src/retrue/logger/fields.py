@@ -128,20 +128,21 @@ class Fields:
         lists: dict[str, Json] = {name: sorted(names) for name, names in self._lists.items()}
         return {**lists, "errors": self._errors, "keyed": self._key is not None}
 
-    def redact(self, record: Mapping[str, Any]) -> dict[str, Json]:
+    def redact(self, record: Mapping[str, Any], own: dict[str, Json] | None = None) -> dict[str, Json]:
         """Return the record as it may be written: JSON values throughout, in its order, None left out.
 
+        What is the logger's ``own`` comes first and is written as it is.
         ``error_message`` is a `Raised` or a short constant, ``error_stack`` a sequence of lines and `Raised`. A key
         that no record has is told by the shape of its value. To be called by one thread at a time.
         """
-        return self._redaction.record(record)
+        return self._redaction.record(record, {} if own is None else own)
 
-    def encode(self, record: Mapping[str, Any]) -> bytes:
+    def encode(self, record: Mapping[str, Any], own: dict[str, Json] | None = None) -> bytes:
         """Return the redacted record as JSON without line ends, at most ``limits.record_bytes`` of it.
 
         A larger record loses its largest values first: shapes with a digest, marked ``cut``, stand in their places.
         """
-        redacted = self.redact(record)
+        redacted = self.redact(record, own)
         line = orjson.dumps(redacted)
         if len(line) > self._limits.record_bytes:
             self._counts["cut"] += 1

@@ -56,20 +56,27 @@ def _before(ended: int, took: object) -> int:
     return ended - int(took * _NANOSECONDS) if isinstance(took, (int, float)) and 0 <= took < _LATENCY_MAX else ended
 
 
-def plain_record(plain: Plain, number: int, weight: float, *, boot: str, endpoint: str | None) -> dict[str, object]:
-    """Return the record of a plain success of which nothing more was said; as `inference_record`, in a quarter of its time."""
+def plain_record(
+    plain: Plain, number: int, weight: float, *, boot: str, endpoint: str | None
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the record of a plain success of which nothing more was said: what the logger says of it, and what the host does.
+
+    As `inference_record`, in a quarter of its time.
+    """
     features, prediction, score, latency_ms, ended_at, _ = plain
-    return {
+    own: dict[str, object] = {
         "seq": number,
         "inference_id": f"{boot}-{number}",
         "time": _before(ended_at, latency_ms),
         "status": "ok",
+        "sample_weight": weight,
+    }
+    return own, {
         "features": features if type(features) is dict else _named(features),
         "prediction": prediction,
         "score": score,
         "latency_ms": latency_ms,
         "endpoint": endpoint,
-        "sample_weight": weight,
     }
 
 

@@ -75,9 +75,8 @@ class Redaction:
             "error_stack": self._stack,
         }
 
-    def record(self, record: Mapping[str, Any]) -> dict[str, Json]:
-        """Return the record as it may be written."""
-        made: dict[str, Json] = {}
+    def record(self, record: Mapping[str, Any], made: dict[str, Json]) -> dict[str, Json]:
+        """Return what is made already, and the record as it may be written."""
         rules = self._rules
         for name, value in record.items():
             if value is None:
