@@ -34,6 +34,7 @@ BLOCK_REQUESTS = 200
 WAKING_REQUESTS = 10  # before a block, not counted: any server is slow after a pause
 PAUSE_SECONDS = 0.05  # between blocks: what the logger still writes shall not slow the next server down
 STEP_TRIALS = 2
+STARTS = 4  # of all servers: one process is not like another, for as long as it lives
 VALUES = [float(value) for value in FEATURES.values() if not isinstance(value, str)]
 WEIGHTS = [0.5 / (place + 1) for place in range(len(VALUES))]
 
@@ -94,33 +95,41 @@ def serve(kind: str, folder: Path, steps: int) -> None:
 def added_share(folder: Path, blocks: int) -> dict[str, float]:
     """Return what the logger adds to the latency of a request, over so many blocks of requests a server.
 
-    Latencies are medians over blocks, in ms. A share is that by which they lie over those of both servers without the logger;
+    Latencies are medians over blocks, in ms. A share is the median of those by which a block of the server with the logger lies
+    over the mean of the two beside it without one, since what else the machine does changes by the second;
     `noise_p99_share` is the share by which one of these lies over the other.
     """
     steps = _steps(folder)
-    with ExitStack() as stack:
-        servers = {kind: stack.enter_context(_server(kind, folder / kind, steps)) for kind in KINDS}
-        for ask in servers.values():
-            _ask_many(ask, WARM_REQUESTS)
-        taken = _blocks(servers, blocks)
+    taken: dict[str, list[list[int]]] = {kind: [] for kind in KINDS}
+    for start in range(STARTS):
+        with ExitStack() as stack:
+            servers = {kind: stack.enter_context(_server(kind, folder / f"{kind}-{start}", steps)) for kind in KINDS}
+            for ask in servers.values():
+                _ask_many(ask, WARM_REQUESTS)
+            for kind, found in _blocks(servers, max(blocks // STARTS, 1)).items():
+                taken[kind] += found
     p50 = {kind: [percentile(block, 0.5) / 1e6 for block in taken[kind]] for kind in KINDS}
     p99 = {kind: [percentile(block, 0.99) / 1e6 for block in taken[kind]] for kind in KINDS}
-    bare_p50, bare_p99 = p50["bare"] + p50["bare_again"], p99["bare"] + p99["bare_again"]
     return {
-        "bare_p50_ms": statistics.median(bare_p50),
-        "bare_p99_ms": statistics.median(bare_p99),
+        "bare_p50_ms": statistics.median(_means(p50)),
+        "bare_p99_ms": statistics.median(_means(p99)),
         "logged_p50_ms": statistics.median(p50["logged"]),
         "logged_p99_ms": statistics.median(p99["logged"]),
-        "added_p50_share": _over(p50["logged"], bare_p50),
-        "added_p99_share": _over(p99["logged"], bare_p99),
+        "added_p50_share": _over(p50["logged"], _means(p50)),
+        "added_p99_share": _over(p99["logged"], _means(p99)),
         "noise_p99_share": _over(p99["bare_again"], p99["bare"]),
-        "requests": blocks * BLOCK_REQUESTS,
+        "requests": len(taken["logged"]) * BLOCK_REQUESTS,
     }
 
 
+def _means(of: Mapping[str, Sequence[float]]) -> list[float]:
+    """Return what the two servers without the logger have, block by block."""
+    return [(one + other) / 2 for one, other in zip(of["bare"], of["bare_again"], strict=True)]
+
+
 def _over(values: Sequence[float], beside: Sequence[float]) -> float:
-    """Return the share by which the median lies over another."""
-    return statistics.median(values) / statistics.median(beside) - 1
+    """Return the share by which values lie over those beside them, the median."""
+    return statistics.median([value / other for value, other in zip(values, beside, strict=True)]) - 1
 
 
 def _blocks(servers: Mapping[str, Callable[[], None]], blocks: int) -> dict[str, list[list[int]]]:
