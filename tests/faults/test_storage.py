@@ -109,7 +109,7 @@ def test_memory_is_bounded_while_the_disk_fails_and_failures_are_dropped_last(tm
     spool = open_spool(tmp_path, disk=FaultyDisk({"create": Fault(errno.ENOSPC)}), monotonic=clock, held_bytes=20_000)
     for number in range(1, 1001):
         spool.append(line(number, status="error" if number % 10 == 0 else "ok"))
-        assert spool._held_size <= 20_000 + 200
+        assert spool._held.size <= 20_000 + 200
         assert conserved(spool, number)
         clock.seconds += 0.001
     assert spool.dropped["storage"] > 700

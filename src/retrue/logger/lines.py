@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
-from retrue.logger.segments import encode_line, place_of
+from retrue.logger.runs import Run
+from retrue.logger.segments import encode_line, payload_of, place_of
 
 
 class Lines:
-    """Records in their order, in columns: the garbage collector, which works in the host's threads, looks through no lists of bytes.
+    """Records in their order, with what a segment's footer says of them.
+
+    It is noted as they come: while they are written the host waits for the interpreter's lock, and to touch each of hundreds
+    once more costs as many misses of the processor's caches. Bytes are nothing that the garbage collector looks through.
 
     Attributes:
         contents: Their bytes, as a segment has them.
-        numbers: Their sequence numbers; None: a record has none.
-        times: Theirs, in ns; 0: a record has none.
+        size: The sum of these.
+        begins, ends: Their earliest and latest time in ns, 0 without a record.
     """
 
-    __slots__ = ("contents", "numbers", "times")
+    __slots__ = ("_done", "_run", "begins", "contents", "ends", "size")
 
-    def __init__(
-        self, contents: Sequence[bytes] = (), numbers: Sequence[int | None] = (), times: Sequence[int] = ()
-    ) -> None:
-        self.contents, self.numbers, self.times = list(contents), list(numbers), list(times)
+    def __init__(self) -> None:
+        self.contents: list[bytes] = []
+        self.size = self.begins = self.ends = 0
+        self._done: list[Run] = []
+        self._run = [-1, -1, -1, -1]
 
     @classmethod
     def of(cls, payloads: Iterable[bytes]) -> Self:
@@ -41,38 +45,60 @@ class Lines:
         return len(self.contents)
 
     @property
-    def size(self) -> int:
-        """Return their bytes."""
-        return sum(map(len, self.contents))
+    def runs(self) -> Sequence[Run]:
+        """Return their sequence numbers, as they came.
+
+        >>> Lines.of([b'{"seq":1,"time":5}', b'{"seq":2,"time":6}', b'{"seq":9,"time":7}']).runs
+        [Run(first=1, last=2, begins=5, ends=6), Run(first=9, last=9, begins=7, ends=7)]
+        """
+        return [*self._done, Run(*self._run)] if self._run[0] >= 0 else self._done
 
     def add(self, payload: bytes) -> None:
         """Append a record's JSON, which has no newline in it and begins with ``{"seq":…,``."""
-        number, at = place_of(payload) or (None, 0)
-        self.numbers.append(number)
-        self.times.append(at)
-        self.contents.append(encode_line(payload))
+        self._add(encode_line(payload), place_of(payload))
+
+    def _add(self, content: bytes, place: tuple[int, int] | None) -> None:
+        self.contents.append(content)
+        self.size += len(content)
+        if place is None:
+            return
+        number, at = place
+        run = self._run
+        if number == run[1] + 1 and run[0] >= 0:
+            run[1], run[3] = number, at
+        else:
+            self._done, self._run = list(self.runs), [number, number, at, at]
+        if at < self.begins or not self.begins:
+            self.begins = at
+        if at > self.ends:
+            self.ends = at
 
     def extend(self, other: Lines) -> None:
-        """Append records."""
-        self.contents += other.contents
-        self.numbers += other.numbers
-        self.times += other.times
+        """Append records, which are no longer the other's."""
+        if not self.contents:
+            self.contents, self._done, self._run = other.contents, list(other._done), other._run
+            self.begins, self.ends = other.begins, other.ends
+        elif other.contents:
+            self.contents += other.contents
+            self._done, self._run = [*self.runs, *other._done], other._run
+            self.begins, self.ends = min(self.begins, other.begins), max(self.ends, other.ends)
+        self.size += other.size
 
     def first(self, most: int) -> Lines:
-        """Return at most so many from the beginning."""
-        return Lines(self.contents[:most], self.numbers[:most], self.times[:most])
+        """Return at most so many from the beginning: itself, where there are no more."""
+        return self if most >= len(self) else _again(self.contents[:most])
 
-    def leave(self, count: int) -> None:
-        """Take so many out at the beginning."""
-        del self.contents[:count], self.numbers[:count], self.times[:count]
+    def without(self, first: Lines) -> Lines:
+        """Return what follows those at the beginning."""
+        return Lines() if first is self else _again(self.contents[len(first) :])
 
     def kept(self, is_kept: Callable[[bytes], bool]) -> Lines:
         """Return those whose bytes are to be kept; each is asked about once, in order."""
-        which = [is_kept(content) for content in self.contents]
-        return Lines(
-            list(compress(self.contents, which)), list(compress(self.numbers, which)), list(compress(self.times, which))
-        )
+        return _again([content for content in self.contents if is_kept(content)])
 
-    def places(self) -> Iterator[tuple[int, int]]:
-        """Yield number and time of those that have a number."""
-        return ((number, at) for number, at in zip(self.numbers, self.times, strict=True) if number is not None)
+
+def _again(contents: Sequence[bytes]) -> Lines:
+    lines = Lines()
+    for content in contents:
+        lines._add(content, place_of(payload_of(content)))
+    return lines

@@ -18,7 +18,6 @@ class OpenSegment:
         size: Its bytes.
         records: How many it holds.
         unsynced: Those of which a power failure could take.
-        unsynced_bytes: Their size.
     """
 
     def __init__(self, disk: Disk, folder: Handle, header: Header, counts: Mapping[str, int]) -> None:
@@ -29,10 +28,10 @@ class OpenSegment:
         self._begins = self._ends = 0
         self._counts = dict(counts)
         self._is_durable = False
-        self.size = self.records = self.unsynced_bytes = 0
+        self.size = self.records = 0
         self.unsynced = Lines()
         try:
-            self._append([header.line(counts)])
+            self._append(Lines(), header.line(counts))
         except OSError:
             self.leave()
             raise
@@ -47,11 +46,9 @@ class OpenSegment:
         Raises:
             OSError: They could not be written; what was is cut off again, where that can be done.
         """
-        before = self.size
-        self._append(lines.contents)
-        self.unsynced.extend(lines)
-        self.unsynced_bytes += self.size - before
+        self._append(lines)
         self._saw(lines)
+        self.unsynced.extend(lines)
 
     def write_durably(self, lines: Lines, counts: Mapping[str, int]) -> None:
         """Append records and the counters, and return when everything is on the device.
@@ -60,7 +57,7 @@ class OpenSegment:
             OSError: They may not be there, nor what was written before; what can be is cut off again.
         """
         is_first = not self._is_durable
-        self._append([*lines.contents, *self._news(counts)], durably=not is_first)
+        self._append(lines, self._news(counts), durably=not is_first)
         if is_first:
             self._sync()
         self._counts = dict(counts)
@@ -73,14 +70,14 @@ class OpenSegment:
     def sync(self, counts: Mapping[str, int]) -> None:
         """Return when everything is on the device, with the counters if there are any and they have changed."""
         if counts:
-            self._append(self._news(counts))
+            self._append(Lines(), self._news(counts))
             self._counts = dict(counts)
         self._sync()
 
     def seal(self, counts: Mapping[str, int]) -> None:
         """Write the footer and give the file its final name, durably."""
         footer = footer_of(self._runs, records=self.records, begins=self._begins, ends=self._ends, counts=counts)
-        self._append([footer.line(self._header) if footer else counts_line(counts)])
+        self._append(Lines(), footer.line(self._header) if footer else counts_line(counts))
         self._sync()
         self._disk.rename(self._name + OPEN, self._name + SEALED, self._folder)
         self._disk.sync_folder(self._folder)
@@ -107,35 +104,43 @@ class OpenSegment:
         with contextlib.suppress(OSError):
             self._disk.close(self._handle)
 
-    def _append(self, contents: Sequence[bytes], *, durably: bool = False) -> None:
-        write, size = self._disk.write_durably if durably else self._disk.write, self.size
+    def _append(self, lines: Lines, last: bytes = b"", *, durably: bool = False) -> None:
+        lines.contents.append(last)
         try:
-            while contents:
-                written = write(self._handle, contents[:PARTS_MAX])
-                contents = _without(contents, written)
-                size += written
+            self._write(lines.contents, lines.size + len(last), durably=durably)
+        finally:
+            lines.contents.pop()
+
+    def _write(self, contents: Sequence[bytes], size: int, *, durably: bool) -> None:
+        write, left = self._disk.write_durably if durably else self._disk.write, size
+        try:
+            while left:
+                written = write(self._handle, contents if len(contents) <= PARTS_MAX else contents[:PARTS_MAX])
+                left -= written
+                contents = _without(contents, written) if left else ()
         except OSError:
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._handle, self.size)
             raise
-        self.size = size
+        self.size += size
         self._is_durable = durably
 
     def _sync(self) -> None:
         self._disk.sync(self._handle)
-        self.unsynced, self.unsynced_bytes = Lines(), 0
+        self.unsynced = Lines()
         self._is_durable = True
 
-    def _news(self, counts: Mapping[str, int]) -> list[bytes]:
-        return [] if dict(counts) == self._counts else [counts_line(counts)]
+    def _news(self, counts: Mapping[str, int]) -> bytes:
+        return b"" if dict(counts) == self._counts else counts_line(counts)
 
     def _saw(self, lines: Lines) -> None:
         if not lines:
             return
         self.records += len(lines)
-        self._runs.extend(lines.places())
-        self._begins = min(self._begins or lines.times[0], *lines.times)
-        self._ends = max(self._ends, *lines.times)
+        for run in lines.runs:
+            self._runs.merge(run)
+        self._begins = min(self._begins or lines.begins, lines.begins)
+        self._ends = max(self._ends, lines.ends)
 
 
 def _without(contents: Sequence[bytes], written: int) -> Sequence[bytes]:

@@ -42,25 +42,6 @@ class Runs:
         self.merge(Run(number, number, at, at))
         return True
 
-    def extend(self, places: Iterable[tuple[int, int]]) -> None:
-        """Add numbers with the times of their records.
-
-        >>> runs = Runs()
-        >>> runs.extend([(1, 10), (2, 20), (5, 50), (4, 40)])
-        >>> list(runs)
-        [Run(first=1, last=2, begins=10, ends=20), Run(first=4, last=5, begins=40, ends=50)]
-        """
-        first = last = begins = ends = -1
-        for number, at in places:
-            if number == last + 1 and first >= 0:
-                last, ends = number, at
-                continue
-            if first >= 0:
-                self.merge(Run(first, last, begins, ends))
-            first, last, begins, ends = number, number, at, at
-        if first >= 0:
-            self.merge(Run(first, last, begins, ends))
-
     def __contains__(self, number: int) -> bool:
         place = bisect_right(self._runs, number, key=_first)
         return place > 0 and number <= self._runs[place - 1].last

@@ -52,6 +52,11 @@ def encode_line(payload: bytes) -> bytes:
     return b"%08x %b\n" % (crc32(payload), payload)
 
 
+def payload_of(line: bytes) -> bytes:
+    """Return the JSON of a sound line."""
+    return line[_CHECK:-1]
+
+
 def place_of(payload: bytes) -> tuple[int, int] | None:
     """Return a record's number and its time in ns (0 without one) out of its JSON, None where it has no number."""
     found = _PLACE.match(payload)

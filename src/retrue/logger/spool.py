@@ -88,7 +88,6 @@ class Spool:
         self._number = 0
         self._segment: OpenSegment | None = None
         self._held = Lines()
-        self._held_size = 0
         self._retry_at, self._retry_after, self._portion = 0.0, _RETRY_SECONDS, _PORTION_MAX
         self._used, self._weighed_at, self._checked_at = 0, float("-inf"), float("-inf")
         check_root(self.root, kind=kind, model=model)
@@ -149,7 +148,7 @@ class Spool:
             if not self._held:
                 break
         self._drop(STORAGE, len(self._held))
-        self._held, self._held_size = Lines(), 0
+        self._held = Lines()
         self._close_files()
 
     def abandon(self) -> None:
@@ -161,7 +160,7 @@ class Spool:
 
     def _admitted(self, lines: Lines) -> Lines:
         size = lines.size
-        used = self._used_bytes(size) + self._held_size
+        used = self._used_bytes(size) + self._held.size
         if used + size <= self._limit * SUCCESS_SHARE:
             return lines
 
@@ -186,14 +185,13 @@ class Spool:
 
     def _hold(self, lines: Lines) -> None:
         self._held.extend(lines)
-        self._held_size += lines.size
-        if self._held_size > self._held_limit and self._monotonic() < self._retry_at:
+        if self._held.size > self._held_limit and self._monotonic() < self._retry_at:
             self._shrink()
 
     def _shrink(self) -> None:
         """Drop what exceeds the bound: the oldest successes first, then the oldest of the rest."""
         for droppable in (_SUCCESS, b""):
-            excess, before = self._held_size - self._held_limit, len(self._held)
+            excess, before = self._held.size - self._held_limit, len(self._held)
 
             def fits(content: bytes, droppable: bytes = droppable) -> bool:
                 nonlocal excess
@@ -203,7 +201,6 @@ class Spool:
                 return False
 
             self._held = self._held.kept(fits)
-            self._held_size = self._held.size
             self._drop(STORAGE, before - len(self._held))
 
     def _drop(self, reason: str, count: int) -> None:
@@ -225,7 +222,7 @@ class Spool:
     def _written_at_once(self, lines: Lines, counts: Mapping[str, int] | None) -> bool:
         try:
             segment = self._segment = self._segment or self._open_segment()
-            before = segment.size
+            before, rest = segment.size, self._held.without(lines)
             if counts is None:
                 segment.write(lines)
             else:
@@ -237,12 +234,11 @@ class Spool:
             self._leave()
             self._shrink()
             return False
-        self._held.leave(len(lines))
-        self._held_size -= lines.size
+        self._held = rest
         self._used += segment.size - before
         self.written += len(lines)
         self._retry_after, self._portion = _RETRY_SECONDS, min(2 * self._portion, _PORTION_MAX)
-        if segment.unsynced_bytes > UNSYNCED_BYTES or segment.size >= self._segment_bytes:
+        if segment.unsynced.size > UNSYNCED_BYTES or segment.size >= self._segment_bytes:
             self._make_durable(segment, self.tally.values())
         return True
 
@@ -286,7 +282,7 @@ class Spool:
             self.written -= segment.records - len(lines)
         self.written -= len(lines)
         lines.extend(self._held)
-        self._held, self._held_size = lines, lines.size
+        self._held = lines
         segment.leave()
 
     # ---------------------------------------------------------------- places
