@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -5,13 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from retrue.logger.disk import FaultyDisk
+from retrue.logger.disk import PARTS_MAX, FaultyDisk
 from retrue.logger.lines import Lines
 from retrue.logger.segments import read_ends
 from retrue.logger.spool_folder import weight_of
 from retrue.logger.tally import ACCEPTED_CELL
 from retrue.sources.losses import dropped_within
-from tests.logger.spools import Read, line, lines, open_spool, segments, write
+from tests.logger.spools import MINUTE, START, Read, line, lines, open_spool, payload, segments, write
 
 
 def test_records_are_on_disk_before_anything_is_sealed(tmp_path: Path) -> None:
@@ -189,3 +190,75 @@ def test_batch_is_one_write(tmp_path: Path) -> None:
     spool.append(lines(2, 500))
     assert len(writes) == 1
     spool.close()
+
+
+def test_sync_in_use_is_one_write(tmp_path: Path) -> None:
+    """Each operation on a file gives the host a turn that it must give back."""
+    done: list[str] = []
+    spool = open_spool(
+        tmp_path, disk=FaultyDisk({"write": lambda: done.append("write"), "sync": lambda: done.append("sync")})
+    )
+    assert spool.sync(lines(1, 400))
+    done.clear()
+    spool.tally.cells[ACCEPTED_CELL] = 800
+    assert spool.sync(lines(401, 800))
+    assert done == ["write", "sync"]  # both of the one that writes durably
+    assert spool.sync()
+    assert len(done) == 2
+    spool.close()
+    assert Read(tmp_path).numbers == list(range(1, 801))
+
+
+def test_more_lines_than_one_write_takes_are_all_written(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    for first in (1, 2 * PARTS_MAX):
+        assert spool.sync(lines(first, first + 2 * PARTS_MAX - 2))
+    spool.close()
+    assert Read(tmp_path).numbers == list(range(1, 4 * PARTS_MAX - 1))
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EOPNOTSUPP, errno.ENOSYS, None], ids=["unsupported", "unknown", "never known"]
+)
+def test_system_that_cannot_write_durably_at_once_does_it_in_two_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    def refused(*_: object) -> int:
+        assert number is not None
+        raise OSError(number, "as told")
+
+    synced: list[int] = []
+    monkeypatch.setattr("os.pwritev", refused)
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    if number is None:
+        monkeypatch.setattr("retrue.logger.disk._DURABLE", 0)
+    spool = open_spool(tmp_path)
+    for first in (1, 6, 11):
+        assert spool.sync(lines(first, first + 4))
+    assert len(synced) == 3
+    spool.close()
+    assert Read(tmp_path).numbers == list(range(1, 16))
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_lines_are_shared_out_and_joined_with_what_a_footer_says_of_them(is_noted: bool) -> None:
+    whole = lines(1, 5)
+    whole.extend(lines(8, 9))
+    first = whole.first(3)
+    rest = whole.without(first)
+    if is_noted:
+        assert [(run.first, run.last) for run in first.runs] == [(1, 3)]
+        assert [(run.first, run.last) for run in rest.runs] == [(4, 5), (8, 9)]
+        assert rest.span == (START + 4 * MINUTE, START + 9 * MINUTE)
+    first.extend(rest)
+    first.add(payload(10))
+    whole.add(payload(10))
+    assert (first.contents, first.size, first.span) == (whole.contents, whole.size, whole.span)
+    assert {number for run in first.runs for number in range(run.first, run.last + 1)} == {1, 2, 3, 4, 5, 8, 9, 10}
+    assert whole.first(8) is whole
+    assert len(whole.without(whole)) == 0
+
+
+def test_a_record_without_a_number_is_a_line_all_the_same() -> None:
+    some = Lines.of([payload(1), b'{"x":4}', payload(2)])
+    assert ([(run.first, run.last) for run in some.runs], len(some)) == ([(1, 2)], 3)

@@ -139,8 +139,9 @@ class OpenSegment:
         self.records += len(lines)
         for run in lines.runs:
             self._runs.merge(run)
-        self._begins = min(self._begins or lines.begins, lines.begins)
-        self._ends = max(self._ends, lines.ends)
+        begins, ends = lines.span
+        self._begins = min(self._begins or begins, begins)
+        self._ends = max(self._ends, ends)
 
 
 def _without(contents: Sequence[bytes], written: int) -> Sequence[bytes]:
