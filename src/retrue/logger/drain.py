@@ -212,8 +212,8 @@ class Drain:
         """Make everything durable that was written; tell whether that is all there is."""
         self._is_urgent = self._is_unsynced = False
         is_durable = True
-        for stream, lines in self._encoder.taken():
-            is_durable = stream.sync(lines) and is_durable
+        for stream in self._streams:
+            is_durable = stream.sync(self._encoder.taken(stream)) and is_durable
         self._synced_at = time.monotonic()
         return is_durable
 

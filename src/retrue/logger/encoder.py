@@ -79,10 +79,10 @@ class Encoder:
             for stream in self._streams:
                 stream.write()
 
-    def taken(self) -> list[tuple[Stream, Lines]]:
-        """Return the lines that were gathered, which are its caller's from now on; waits likewise."""
+    def taken(self, stream: Stream) -> Lines:
+        """Return the lines that were gathered of a stream, which are its caller's from now on; waits likewise."""
         with self._lock:
-            return [(stream, stream.taken()) for stream in self._streams]
+            return stream.taken()
 
     def _encode(self, item: Item) -> None:
         stream, facts, number, weight, _ = item
