@@ -104,6 +104,36 @@ def test_fsync_that_fails_once_is_not_trusted_again(tmp_path: Path) -> None:
     assert Read(tmp_path).numbers == [1, 2, 3, 4, 5]
 
 
+def test_fsync_that_fails_once_is_not_trusted_again_where_records_come_with_it(tmp_path: Path) -> None:
+    clock, fault = Clock(), Fault(errno.EIO, times=0)
+    spool = open_spool(tmp_path, disk=FaultyDisk({"sync": fault}), monotonic=clock)
+    spool.append(lines(1, 100))
+    fault.times = 1
+    assert not spool.sync(lines(101, 110))
+    assert (spool.written, spool.held) == (0, 110)
+    clock.seconds += 1
+    assert spool.sync()
+    spool.close()
+    files = sorted(tmp_path.rglob("0*.seg"))
+    assert len(files) == 2
+    files[0].unlink()
+    assert Read(tmp_path).numbers == list(range(1, 111))
+
+
+def test_folder_that_was_moved_is_left_and_nothing_that_is_not_durable_stays_there_alone(tmp_path: Path) -> None:
+    clock, root = Clock(), tmp_path / "spool"
+    spool = open_spool(root, monotonic=clock)
+    assert spool.sync(lines(1, 1))
+    spool.append(lines(2, 101))
+    root.rename(tmp_path / "moved")
+    clock.seconds += 10
+    spool.sync(lines(102, 110))
+    clock.seconds += 10
+    assert spool.sync()
+    spool.close()
+    assert sorted(Read(root).numbers) == list(range(2, 111))
+
+
 def test_memory_is_bounded_while_the_disk_fails_and_failures_are_dropped_last(tmp_path: Path) -> None:
     clock = Clock()
     spool = open_spool(tmp_path, disk=FaultyDisk({"create": Fault(errno.ENOSPC)}), monotonic=clock, held_bytes=20_000)

@@ -53,6 +53,16 @@ def test_lent_moment_encodes_a_few_records_and_writes_none(still: InferenceLogge
     assert [record["features"]["x"] for record in on_disk(tmp_path)] == [0, 1, 2, 3, 4]
 
 
+def test_nothing_is_lent_while_a_disk_hangs_so_that_what_waits_stays_within_the_lanes_bounds(
+    still: InferenceLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrue.logger.encoder.LENT_LINES_MAX", 4)
+    for _ in range(20):
+        still.record({"x": 1})
+        still.lend()
+    assert still.stats().queue_records == 16
+
+
 def test_nothing_is_lent_where_text_is_scrubbed_or_records_are_heavy(open_log: OpenLog) -> None:
     scrubbing = open_log(fields=Fields(text=["x"]))
     heavy = open_log()

@@ -1,10 +1,11 @@
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
 
 from retrue.logger.calls import Facts
-from retrue.logger.lanes import HEAVY_BYTES, TYPICAL_BYTES, Lane, Tick, weigh
+from retrue.logger.lanes import HEAVY_BYTES, TYPICAL_BYTES, Item, Lane, Tick, weigh
 from retrue.logger.streams import Stream
 
 
@@ -25,6 +26,20 @@ def test_records_come_out_in_order_with_their_numbers() -> None:
     assert [item[2] for item in lane.take(10)] == [3, 4, 5]
     assert lane.take(10) == []
     assert (len(lane), lane.bytes, of.accepted) == (0, 0, 5)
+
+
+def test_what_two_threads_take_at_once_is_neither_lost_nor_an_error() -> None:
+    class Raced(deque[Item]):
+        """Whose length was asked before another thread took one."""
+
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    lane, of = Lane(max_records=10, max_bytes=10**9), stream()
+    lane.put(of, facts(x=1), 1.0)
+    lane.queue = Raced(lane.queue)
+    assert [item[2] for item in lane.take(2)] == [1]
+    assert (lane.take(2), lane.bytes) == ([], 0)
 
 
 def test_lane_is_full_by_records_or_by_bytes() -> None:

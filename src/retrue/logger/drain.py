@@ -213,6 +213,7 @@ class Drain:
         self._is_urgent = self._is_unsynced = False
         is_durable = True
         for stream in self._streams:
+            stream.publish()
             is_durable = stream.sync(self._encoder.taken(stream)) and is_durable
         self._synced_at = time.monotonic()
         return is_durable
@@ -257,6 +258,7 @@ class Drain:
     def _close(self, stream: Stream) -> None:
         try:
             stream.publish()
+            stream.write()
             if stream.spool:
                 stream.spool.close()
         except Exception:  # noqa: BLE001 - one spool's failure must not keep the others open

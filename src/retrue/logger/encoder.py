@@ -16,6 +16,7 @@ LENT_RECORDS: Final = 2
 """Encoded in a moment that is lent: more than a call brings, so that what waits gets less."""
 BATCH_RECORDS: Final = 64
 """Encoded at a stretch at most."""
+LENT_LINES_MAX: Final = 4_096
 GATHERED_RECORDS: Final = 256
 """Written at once from there on: some milliseconds of encoding, and few operations on the file, each of which is a turn for the host."""
 
@@ -58,7 +59,7 @@ class Encoder:
 
     def lend(self, lane: Lane) -> None:
         """Encode a few of a lane's records, where the drain does not do so at this moment. Nothing is written."""
-        if not self.is_quick or lane.is_heavy or not self._lock.acquire(blocking=False):
+        if not self.is_quick or lane.is_heavy or self._is_full() or not self._lock.acquire(blocking=False):
             return
         try:
             self.reader = threading.get_ident()
@@ -72,6 +73,10 @@ class Encoder:
             self.signal = None
             self.reader = 0
             self._lock.release()
+
+    def _is_full(self) -> bool:
+        """Return whether the disk hangs, so that records had better wait in their lane, which is bounded."""
+        return any(len(stream.lines) >= LENT_LINES_MAX for stream in self._streams)
 
     def write(self) -> None:
         """Write all lines that were gathered; waits for a moment that is being lent."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -105,8 +106,10 @@ class Lane:
 
     def take(self, most: int) -> list[Item]:
         """Remove and return at most so many records, the oldest first."""
-        queue = self.queue
-        taken = [queue.popleft() for _ in range(min(most, len(queue)))]
+        queue, taken = self.queue, list[Item]()
+        with suppress(IndexError):  # another thread takes too, where the host lends moments
+            for _ in range(min(most, len(queue))):
+                taken.append(queue.popleft())
         size = sum([item[4] for item in taken])
         self.bytes -= size  # one step
         return taken

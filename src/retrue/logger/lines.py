@@ -62,11 +62,12 @@ class Lines:
 
     def add(self, payload: bytes) -> None:
         """Append a record's JSON, which has no newline in it and begins with ``{"seq":…,``."""
-        content = encode_line(payload)
-        if self._noted == len(self.contents):
-            self._note(place_of(payload))
+        content, place = encode_line(payload), place_of(payload)
+        is_noted = self._noted == len(self.contents)
         self.contents.append(content)
         self.size += len(content)
+        if is_noted:
+            self._note(place)
 
     def extend(self, other: Lines) -> None:
         """Append records, which are no longer the other's."""
@@ -100,8 +101,8 @@ class Lines:
             self._note(place_of(payload_of(content)))
 
     def _note(self, place: tuple[int, int] | None) -> None:
-        self._noted += 1
         if place is None:
+            self._noted += 1
             return
         number, at = place
         run = self._run
@@ -113,6 +114,7 @@ class Lines:
             self._begins = at
         if at > self._ends:
             self._ends = at
+        self._noted += 1
 
     def _runs(self) -> list[Run]:
         return [*self._done, Run(*self._run)] if self._run[0] >= 0 else self._done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Mapping, Sequence
 
 from retrue.logger.disk import PARTS_MAX, Disk, Handle
@@ -27,7 +28,7 @@ class OpenSegment:
         self._runs = Runs()
         self._begins = self._ends = 0
         self._counts = dict(counts)
-        self._is_durable = False
+        self._is_durable = self._is_doubtful = False
         self.size = self.records = 0
         self.unsynced = Lines()
         try:
@@ -105,20 +106,16 @@ class OpenSegment:
             self._disk.close(self._handle)
 
     def _append(self, lines: Lines, last: bytes = b"", *, durably: bool = False) -> None:
-        lines.contents.append(last)
+        contents: Sequence[bytes] = [*lines.contents, last]
+        size = left = sum(map(len, contents))
+        write = self._disk.write_durably if durably else self._disk.write
         try:
-            self._write(lines.contents, lines.size + len(last), durably=durably)
-        finally:
-            lines.contents.pop()
-
-    def _write(self, contents: Sequence[bytes], size: int, *, durably: bool) -> None:
-        write, left = self._disk.write_durably if durably else self._disk.write, size
-        try:
-            while left:
+            while left > 0:
                 written = write(self._handle, contents if len(contents) <= PARTS_MAX else contents[:PARTS_MAX])
                 left -= written
                 contents = _without(contents, written) if left else ()
         except OSError:
+            self._is_doubtful = self._is_doubtful or durably
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._handle, self.size)
             raise
@@ -126,7 +123,12 @@ class OpenSegment:
         self._is_durable = durably
 
     def _sync(self) -> None:
+        """A second sync would report success for pages that were thrown away by the first, which failed."""
+        if self._is_doubtful:
+            raise OSError(errno.EIO, "a sync of this file has failed")
+        self._is_doubtful = True
         self._disk.sync(self._handle)
+        self._is_doubtful = False
         self.unsynced = Lines()
         self._is_durable = True
 

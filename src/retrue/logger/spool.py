@@ -220,13 +220,14 @@ class Spool:
         return written
 
     def _written_at_once(self, lines: Lines, counts: Mapping[str, int] | None) -> bool:
+        if counts is not None and not self._is_folder_there():
+            return False
         try:
             segment = self._segment = self._segment or self._open_segment()
             before, rest = segment.size, self._held.without(lines)
             if counts is None:
                 segment.write(lines)
             else:
-                self._check_folder()
                 segment.write_durably(lines, counts)
         except OSError:
             self._portion = max(len(lines) // 2, 1)
@@ -250,9 +251,10 @@ class Spool:
 
     def _make_durable(self, segment: OpenSegment, counts: Mapping[str, int]) -> bool:
         """Each operation on a file gives the host a turn that it must give back: there is none where nothing is new."""
+        if not self._is_folder_there():
+            return False
         try:
             if segment.has_news(counts):
-                self._check_folder()
                 segment.sync(counts)
             self._rotate()
         except OSError:
@@ -287,11 +289,18 @@ class Spool:
 
     # ---------------------------------------------------------------- places
 
-    def _check_folder(self) -> None:
-        """Raise OSError where the folder was moved or replaced, which is looked for every few seconds; a removed file is seen at once."""
-        if self._monotonic() - self._checked_at >= _LOOK_SECONDS:
+    def _is_folder_there(self) -> bool:
+        """Leave a segment whose folder was moved or replaced, which is looked for every few seconds; a removed file is seen at once."""
+        if self._segment is None or self._monotonic() - self._checked_at < _LOOK_SECONDS:
+            return True
+        try:
             self._folder.check()
-            self._checked_at = self._monotonic()
+        except OSError:
+            self._leave()
+            self._shrink()
+            return False
+        self._checked_at = self._monotonic()
+        return True
 
     def _open_segment(self) -> OpenSegment:
         folder = self._folder.open(self.tally)

@@ -84,8 +84,7 @@ class Stream:
             spool.append(lines)
 
     def sync(self, lines: Lines) -> bool:
-        """Write lines and the counters, and make everything durable; tell whether it is. No spool is opened for no lines."""
-        self.publish()
+        """Write lines, and make everything durable; tell whether it is. No spool is opened for no lines."""
         spool = self._opened(lines) if lines else self.spool
         return spool is None or spool.sync(lines)
 
