@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -88,36 +90,21 @@ def test_disk_that_fails_from_the_start_is_no_error_and_is_used_once_it_works(tm
     assert (sorted(read.numbers), read.lost) == ([1, 2, 3, 4, 5, 6], 1)
 
 
-def test_fsync_that_fails_once_is_not_trusted_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("coming", [0, 10], ids=["alone", "with more records"])
+def test_fsync_that_fails_once_is_not_trusted_again(tmp_path: Path, coming: int) -> None:
     """A second fsync would report success for pages that were thrown away: the records go to a new file."""
     clock, fault = Clock(), Fault(errno.EIO, times=1)
     spool = open_spool(tmp_path, disk=FaultyDisk({"sync": fault}), monotonic=clock)
     spool.append(lines(1, 5))
-    assert not spool.sync()
-    assert (spool.written, spool.held) == (0, 5)
+    assert not spool.sync(lines(6, 5 + coming))
+    assert (spool.written, spool.held) == (0, 5 + coming)
     clock.seconds += 1
     assert spool.sync()
     spool.close()
     files = sorted(tmp_path.rglob("0*.seg"))
     assert len(files) == 2
     files[0].unlink()
-    assert Read(tmp_path).numbers == [1, 2, 3, 4, 5]
-
-
-def test_fsync_that_fails_once_is_not_trusted_again_where_records_come_with_it(tmp_path: Path) -> None:
-    clock, fault = Clock(), Fault(errno.EIO, times=0)
-    spool = open_spool(tmp_path, disk=FaultyDisk({"sync": fault}), monotonic=clock)
-    spool.append(lines(1, 100))
-    fault.times = 1
-    assert not spool.sync(lines(101, 110))
-    assert (spool.written, spool.held) == (0, 110)
-    clock.seconds += 1
-    assert spool.sync()
-    spool.close()
-    files = sorted(tmp_path.rglob("0*.seg"))
-    assert len(files) == 2
-    files[0].unlink()
-    assert Read(tmp_path).numbers == list(range(1, 111))
+    assert Read(tmp_path).numbers == list(range(1, 6 + coming))
 
 
 def test_folder_that_was_moved_is_left_and_nothing_that_is_not_durable_stays_there_alone(tmp_path: Path) -> None:
@@ -251,6 +238,22 @@ def test_spool_that_was_deleted_is_made_again_and_the_loss_is_counted(tmp_path: 
     spool.close()
     read = Read(root)
     assert (sorted(read.numbers), read.lost) == (list(range(11, 21)), 0)
+
+
+def test_file_system_that_counts_no_names_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some in user space do: there a removed file is not told from one that is there."""
+    fstat = os.fstat
+
+    def without_links(fd: int) -> os.stat_result:
+        status = fstat(fd)
+        return os.stat_result((*status[:3], 0, *status[4:])) if stat.S_ISREG(status.st_mode) else status
+
+    monkeypatch.setattr("retrue.logger.disk.os.fstat", without_links)
+    spool = open_spool(tmp_path)
+    assert spool.sync(lines(1, 5))
+    spool.close()
+    assert (spool.written, dict(spool.dropped)) == (5, {})
+    assert Read(tmp_path).numbers == [1, 2, 3, 4, 5]
 
 
 def test_link_put_in_place_of_the_spool_is_not_written_through(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Counts(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
     """What became of the records of one kind in this process, exactly.
 
     `accepted == on_disk + sum(dropped.values()) + queued` holds whenever the drain rests, and after `close`.
@@ -28,7 +29,8 @@ class Counts(NamedTuple):
     shed: Mapping[str, int]
 
 
-class Stats(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
     """Gauges of a logger at one moment.
 
     Attributes:

@@ -25,11 +25,12 @@ _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 class Handle(NamedTuple):
-    """An open descriptor and the file it stands for."""
+    """An open descriptor and the file it stands for; ``has_links``: its file system counts a file's names."""
 
     fd: int
     device: int
     inode: int
+    has_links: bool
 
 
 class Disk:
@@ -113,9 +114,9 @@ class Disk:
         finally:
             os.close(fd)
 
-    def links(self, handle: Handle) -> int:
-        """Return how many names an open file still has."""
-        return self.check(handle).st_nlink
+    def is_removed(self, handle: Handle) -> bool:
+        """Return whether an open file has no name any more; some file systems never say so."""
+        return self.check(handle).st_nlink == 0 and handle.has_links
 
     def close(self, handle: Handle) -> None:
         """Close a descriptor, unless it has come to stand for another file."""
@@ -131,7 +132,7 @@ class Disk:
 
     def check_named(self, handle: Handle) -> None:
         """Raise OSError where that is so, or the file was removed."""
-        if self.check(handle).st_nlink == 0:
+        if self.is_removed(handle):
             raise FileNotFoundError(errno.ENOENT, "the file was removed")
 
 
@@ -199,4 +200,4 @@ def try_lock(fd: int, how: int, start: int, size: int) -> bool:
 
 def _handle(fd: int) -> Handle:
     status = os.fstat(fd)
-    return Handle(fd, status.st_dev, status.st_ino)
+    return Handle(fd, status.st_dev, status.st_ino, has_links=status.st_nlink > 0)

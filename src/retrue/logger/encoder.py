@@ -16,7 +16,8 @@ LENT_RECORDS: Final = 2
 """Encoded in a moment that is lent: more than a call brings, so that what waits gets less."""
 BATCH_RECORDS: Final = 64
 """Encoded at a stretch at most."""
-LENT_LINES_MAX: Final = 4_096
+LENT_BYTES_MAX: Final = 4 * 2**20
+"""Gathered in lent moments at most, while a disk hangs: what comes then waits in its lane, which is bounded."""
 GATHERED_RECORDS: Final = 256
 """Written at once from there on: some milliseconds of encoding, and few operations on the file, each of which is a turn for the host."""
 
@@ -59,7 +60,9 @@ class Encoder:
 
     def lend(self, lane: Lane) -> None:
         """Encode a few of a lane's records, where the drain does not do so at this moment. Nothing is written."""
-        if not self.is_quick or lane.is_heavy or self._is_full() or not self._lock.acquire(blocking=False):
+        if not self.is_quick or lane.is_heavy or any(stream.lines.size >= LENT_BYTES_MAX for stream in self._streams):
+            return
+        if not self._lock.acquire(blocking=False):
             return
         try:
             self.reader = threading.get_ident()
@@ -73,10 +76,6 @@ class Encoder:
             self.signal = None
             self.reader = 0
             self._lock.release()
-
-    def _is_full(self) -> bool:
-        """Return whether the disk hangs, so that records had better wait in their lane, which is bounded."""
-        return any(len(stream.lines) >= LENT_LINES_MAX for stream in self._streams)
 
     def write(self) -> None:
         """Write all lines that were gathered; waits for a moment that is being lent."""

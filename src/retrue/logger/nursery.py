@@ -72,7 +72,7 @@ class Nursery:
     def _keep(self, folder: Handle) -> None:
         """Make the file, unless there is one that still has a name."""
         with suppress(OSError):
-            if self._shared and self._disk.links(self._shared.handle):
+            if self._shared and not self._disk.is_removed(self._shared.handle):
                 return
         self.close()
         with suppress(OSError):

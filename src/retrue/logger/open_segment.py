@@ -96,7 +96,7 @@ class OpenSegment:
     def is_gone(self) -> bool:
         """Tell whether somebody removed the file."""
         try:
-            return self._disk.links(self._handle) == 0
+            return self._disk.is_removed(self._handle)
         except OSError:
             return False
 

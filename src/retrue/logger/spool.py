@@ -124,6 +124,8 @@ class Spool:
         if lines:
             self._hold(self._admitted(lines))
         counts = self.tally.values()
+        if self._segment and (self._held or self._segment.has_news(counts)) and self._is_folder_gone():
+            self._leave()
         self._write_held(counts)
         if self._segment and not self._make_durable(self._segment, counts):
             self._write_held()
@@ -220,8 +222,6 @@ class Spool:
         return written
 
     def _written_at_once(self, lines: Lines, counts: Mapping[str, int] | None) -> bool:
-        if counts is not None and not self._is_folder_there():
-            return False
         try:
             segment = self._segment = self._segment or self._open_segment()
             before, rest = segment.size, self._held.without(lines)
@@ -251,8 +251,6 @@ class Spool:
 
     def _make_durable(self, segment: OpenSegment, counts: Mapping[str, int]) -> bool:
         """Each operation on a file gives the host a turn that it must give back: there is none where nothing is new."""
-        if not self._is_folder_there():
-            return False
         try:
             if segment.has_news(counts):
                 segment.sync(counts)
@@ -289,18 +287,16 @@ class Spool:
 
     # ---------------------------------------------------------------- places
 
-    def _is_folder_there(self) -> bool:
-        """Leave a segment whose folder was moved or replaced, which is looked for every few seconds; a removed file is seen at once."""
-        if self._segment is None or self._monotonic() - self._checked_at < _LOOK_SECONDS:
-            return True
+    def _is_folder_gone(self) -> bool:
+        """Tell whether the folder was moved or replaced, which is looked for every few seconds; a removed file is seen at once."""
+        if self._monotonic() - self._checked_at < _LOOK_SECONDS:
+            return False
+        self._checked_at = self._monotonic()
         try:
             self._folder.check()
         except OSError:
-            self._leave()
-            self._shrink()
-            return False
-        self._checked_at = self._monotonic()
-        return True
+            return True
+        return False
 
     def _open_segment(self) -> OpenSegment:
         folder = self._folder.open(self.tally)
