@@ -14,7 +14,10 @@ from retrue.logger import ACCEPTED, Counts, InferenceLogger, Queues
 from retrue.logger.disk import FaultyDisk
 from retrue.logger.drain import SYNC_SECONDS, URGENT_SYNC_SECONDS, stride
 from retrue.logger.encoder import BATCH_RECORDS
-from retrue.logger.tally import read_tally
+from retrue.logger.lines import Lines
+from retrue.logger.spool import Spool
+from retrue.logger.streams import Stream
+from retrue.logger.tally import Tally, read_tally
 from tests.logger.conftest import OpenLog
 from tests.logger.serving import on_disk, wait_for
 
@@ -241,3 +244,32 @@ def test_a_host_that_keeps_the_lock_gives_it_for_more_records_at_a_time() -> Non
     starved, pause = stride(100, is_hurried=False, is_starved=True)
     assert usual < starved == BATCH_RECORDS
     assert pause > 0
+
+
+def test_a_flush_is_answered_although_the_process_cannot_be_sampled(open_log: OpenLog, tmp_path: Path) -> None:
+    log = open_log(resources_every=0.1)
+    drain = log._intake.drain
+    sampled = threading.Event()
+
+    def fail() -> None:
+        sampled.set()
+        raise RuntimeError("no")
+
+    drain._sample = fail
+    while not sampled.is_set():
+        log.record({"x": 1})
+        assert log.flush()
+    drain._sample_at = 0.0
+    log.record({"x": 2})
+    assert log.flush()
+    assert on_disk(tmp_path)[-1]["features"]["x"] == 2
+
+
+def test_a_flush_into_a_folder_that_is_refused_is_not_called_durable() -> None:
+    def refuse(_: Tally) -> Spool:
+        raise ValueError("the folder is another's")
+
+    stream = Stream("labels", refuse, lambda facts, number, weight: b"{}")
+    assert stream.sync(Lines())
+    assert not stream.sync(Lines.of([b'{"seq":1}']))
+    assert stream.dropped == {"storage": 1}

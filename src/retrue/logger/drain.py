@@ -180,15 +180,15 @@ class Drain:
             if self._is_sync_due():
                 self._sync()
             self._pause(pause)
-        if self._sample and time.monotonic() >= self._sample_at:
-            self._sample_at = time.monotonic() + self._sample_every
-            self._sample()
         if flushes or self._is_sync_due():
             is_durable = self._sync()
             for flush in flushes:
                 flush.answer(is_durable)
         else:
             self._encoder.write()
+        if self._sample and time.monotonic() >= self._sample_at:
+            self._sample_at = time.monotonic() + self._sample_every
+            self._sample()
 
     def _pause(self, seconds: float) -> None:
         began = time.monotonic()

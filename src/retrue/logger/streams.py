@@ -86,7 +86,7 @@ class Stream:
     def sync(self, lines: Lines) -> bool:
         """Write lines, and make everything durable; tell whether it is. No spool is opened for no lines."""
         spool = self._opened(lines) if lines else self.spool
-        return spool is None or spool.sync(lines)
+        return spool.sync(lines) if spool else not lines
 
     def _opened(self, lines: Lines) -> Spool | None:
         """Return the spool; where it is refused, the lines are dropped."""
