@@ -4,7 +4,6 @@ import errno
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from retrue.logger import ACCEPTED, Counts, InferenceLogger, Queues
 from retrue.logger.disk import FaultyDisk
-from retrue.logger.drain import SYNC_SECONDS, URGENT_SYNC_SECONDS, stride
+from retrue.logger.drain import DOZE_SECONDS, GATHER_SECONDS, SYNC_SECONDS, URGENT_SYNC_SECONDS, stride
 from retrue.logger.encoder import BATCH_RECORDS
 from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
@@ -180,27 +179,45 @@ def test_idle_drain_rests_and_wakes_for_one_record(open_log: OpenLog, tmp_path: 
     assert drain.failures == 0
 
 
+def load(log: InferenceLogger, **facts: Any) -> None:
+    """Log a record each millisecond, for a second."""
+    ends = time.monotonic() + 1.0
+    while time.monotonic() < ends:
+        log.record({}, **facts)
+        time.sleep(0.001)
+
+
 def test_syncs_are_few_at_any_load_and_sooner_for_failures(open_log: OpenLog) -> None:
-    def load(**facts: Any) -> Callable[[], None]:
-        def act() -> None:
-            ends = time.monotonic() + 1.0
-            while time.monotonic() < ends:
-                log.record({}, **facts)
-                time.sleep(0.001)
-
-        return act
-
     syncs: list[int] = []
     log = open_log(disk=FaultyDisk({"sync": lambda: syncs.append(1)}))
     log.record({})
     log.flush()
     before = len(syncs)
-    load()()
+    load(log)
     calm = len(syncs) - before
-    load(error=ValueError())()
+    load(log, error=ValueError())
     urgent = len(syncs) - before - calm
     assert 1 <= calm <= 1.0 / SYNC_SECONDS + 2
     assert calm < urgent <= 1.0 / URGENT_SYNC_SECONDS + 2
+
+
+def test_passes_are_few_where_few_successes_come_and_no_more_for_each_failure(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To wake costs as much as to encode some records; a failure that is in time for the next sync wakes nobody."""
+    log = open_log()
+    drain, passes = log._intake.drain, list[int]()
+    one_pass = drain._pass
+    monkeypatch.setattr(drain, "_pass", lambda: (passes.append(1), one_pass())[1])
+    log.record({})
+    log.flush()
+    before = len(passes)
+    load(log)
+    calm = len(passes) - before
+    load(log, error=ValueError())
+    urgent = len(passes) - before - calm
+    assert 1 <= calm <= 1.0 / DOZE_SECONDS + 1.0 / SYNC_SECONDS + 5
+    assert calm < urgent <= 1.0 / GATHER_SECONDS + 3.0 / URGENT_SYNC_SECONDS + 5
 
 
 def test_drain_outlives_a_pass_that_fails(open_log: OpenLog, monkeypatch: pytest.MonkeyPatch) -> None:

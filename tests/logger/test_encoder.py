@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from retrue.logger import ACCEPTED, SHED, Fields, InferenceLogger
+from retrue.logger import ACCEPTED, SHED, Fields, InferenceLogger, Queues
 from retrue.logger.asgi import InferenceMiddleware, current_call
 from retrue.logger.encoder import LENT_RECORDS
 from tests.logger.conftest import OpenLog
@@ -146,6 +146,20 @@ def test_dozing_drain_is_woken_by_a_failure_and_not_by_a_success(still: Inferenc
     assert woken == []
     still.record({"x": 1}, error=ValueError())
     assert woken == ["woken"]
+
+
+def test_dozing_drain_is_woken_when_a_lane_fills(open_log: OpenLog) -> None:
+    log = open_log(queues=Queues(records=8))
+    woken: list[str] = []
+    drain = log._intake.drain
+    drain.wake = lambda: woken.append("woken")  # type: ignore[method-assign]
+    drain.resting, drain.dozing = False, True
+    for number in range(4):
+        log.record({"x": number})
+    assert woken == []
+    log.record({"x": 4})
+    assert woken == ["woken"]
+    del drain.wake  # type: ignore[method-assign]
 
 
 def test_middleware_lends_after_each_answer(open_log: OpenLog, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from retrue.logger.lanes import Item, Lane
 from retrue.logger.streams import Stream
 
 GATHER_SECONDS: Final = 0.02
+DOZE_SECONDS, DOZE_RECORDS_MAX = 0.05, 64
+"""Gathered for longer, where few come: that the thread wakes costs as much as three records."""
 URGENT_SYNC_SECONDS: Final = 0.085
 """Between two syncs while there are failures: 12 a second at most, and none is later than 100 ms."""
 SYNC_SECONDS: Final = 0.4
@@ -25,7 +27,7 @@ REST_SECONDS_MAX: Final = 5.0
 """At least so often an aged segment is looked at, and a failing disk tried again."""
 PASSES_BEFORE_REST: Final = 10
 BEHIND_RECORDS: Final = 512
-STRIDE_RECORDS, STRIDES = 4, 32
+STRIDE_RECORDS, STRIDES = 8, 32
 """A drain that is not behind encodes so many at a stretch, or as many more as bring it through in so many strides."""
 STRIDE_SECONDS: Final = 0.0001
 """Pause after a stride. A host that waits for the interpreter's lock needs some time to wake: were the
@@ -35,6 +37,7 @@ STARVED_SECONDS: Final = 0.002
 Else the queue would grow, and with it the memory that calls touch, out of the processor's caches."""
 _GRACE_SECONDS = 0.1  # for a thread that has its number but has not appended yet
 _START_AGAIN_SECONDS = 1.0
+_BREATH_SECONDS = 0.005  # between two passes, should even one fail that had to sync
 
 
 class Drain:
@@ -156,7 +159,13 @@ class Drain:
             idle = 0 if queued or lent > lent_before else idle + 1
             self._guarded_pass()
             if queued < BEHIND_RECORDS:  # else as much has come meanwhile
-                self._sleep(is_idle=idle >= PASSES_BEFORE_REST, is_lent=lent - lent_before > queued)
+                if idle >= PASSES_BEFORE_REST:
+                    self._sleep()
+                elif lent - lent_before > queued:
+                    self._is_unsynced = True
+                    self._doze(SYNC_SECONDS)
+                else:
+                    self._doze(DOZE_SECONDS if queued < DOZE_RECORDS_MAX else GATHER_SECONDS)
         self._finish(None)
 
     def _guarded_pass(self) -> None:
@@ -218,22 +227,28 @@ class Drain:
         self._synced_at = time.monotonic()
         return is_durable
 
-    def _sleep(self, *, is_idle: bool, is_lent: bool) -> None:
-        if is_lent:
-            self.dozing = True
-            if not self._urgent and not self._waiting:  # as below
-                self._bell.acquire(timeout=max(self._sync_at() - time.monotonic(), GATHER_SECONDS))
-            self.dozing = False
-            self._is_unsynced = True
+    def _doze(self, seconds: float) -> None:
+        """Sleep until so many seconds are over, a sync is due, a failure comes, or a lane fills.
+
+        While failures wait for a sync, another one is no reason to wake: it is in time for that sync.
+        """
+        if self._is_unsynced:
+            seconds = min(seconds, max(self._sync_at() - time.monotonic(), _BREATH_SECONDS))
+        if self._is_urgent:
+            self._bell.acquire(timeout=min(seconds, GATHER_SECONDS))
             return
-        if not is_idle:
-            self._bell.acquire(timeout=GATHER_SECONDS)
-            return
+        self.dozing = True
+        if not self._urgent and not self._waiting:  # nobody came before the flag could be seen
+            self._bell.acquire(timeout=seconds)
+        self.dozing = False
+
+    def _sleep(self) -> None:
+        """Sleep until a record comes, or there is something to do all the same."""
         until = self._sync_at() if self._is_unsynced else self._synced_at + REST_SECONDS_MAX
         if self._sample:
             until = min(until, self._sample_at)
         self.resting = True
-        if not self._urgent and not self._rest and not self._waiting:  # nobody came before the flag could be seen
+        if not self._urgent and not self._rest and not self._waiting:  # as above
             self._bell.acquire(timeout=max(until - time.monotonic(), 0.0))
         self.resting = False
 
@@ -293,7 +308,7 @@ def stride(left: int, *, is_hurried: bool, is_starved: bool) -> tuple[int, float
         is_starved: Whether the host kept the lock for long.
 
     >>> stride(20, is_hurried=False, is_starved=False), stride(20, is_hurried=True, is_starved=False)
-    ((4, 0.0001), (64, 0.0))
+    ((8, 0.0001), (64, 0.0))
     """
     if is_hurried or left > BEHIND_RECORDS:
         return BATCH_RECORDS, 0.0
