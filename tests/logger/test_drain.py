@@ -11,7 +11,14 @@ import pytest
 
 from retrue.logger import ACCEPTED, Counts, InferenceLogger, Queues
 from retrue.logger.disk import FaultyDisk
-from retrue.logger.drain import DOZE_SECONDS, GATHER_SECONDS, SYNC_SECONDS, URGENT_SYNC_SECONDS, stride
+from retrue.logger.drain import (
+    BREATH_SECONDS,
+    DOZE_SECONDS,
+    GATHER_SECONDS,
+    SYNC_SECONDS,
+    URGENT_SYNC_SECONDS,
+    stride,
+)
 from retrue.logger.encoder import BATCH_RECORDS
 from retrue.logger.lines import Lines
 from retrue.logger.spool import Spool
@@ -187,16 +194,21 @@ def load(log: InferenceLogger, **facts: Any) -> None:
         time.sleep(0.001)
 
 
+def calm_and_urgent(log: InferenceLogger, events: list[int]) -> tuple[int, int]:
+    """Return how many events a second of successes brings, and then one of failures."""
+    log.record({})
+    log.flush()
+    before = len(events)
+    load(log)
+    calm = len(events) - before
+    load(log, error=ValueError())
+    return calm, len(events) - before - calm
+
+
 def test_syncs_are_few_at_any_load_and_sooner_for_failures(open_log: OpenLog) -> None:
     syncs: list[int] = []
     log = open_log(disk=FaultyDisk({"sync": lambda: syncs.append(1)}))
-    log.record({})
-    log.flush()
-    before = len(syncs)
-    load(log)
-    calm = len(syncs) - before
-    load(log, error=ValueError())
-    urgent = len(syncs) - before - calm
+    calm, urgent = calm_and_urgent(log, syncs)
     assert 1 <= calm <= 1.0 / SYNC_SECONDS + 2
     assert calm < urgent <= 1.0 / URGENT_SYNC_SECONDS + 2
 
@@ -209,15 +221,29 @@ def test_passes_are_few_where_few_successes_come_and_no_more_for_each_failure(
     drain, passes = log._intake.drain, list[int]()
     one_pass = drain._pass
     monkeypatch.setattr(drain, "_pass", lambda: (passes.append(1), one_pass())[1])
-    log.record({})
-    log.flush()
-    before = len(passes)
-    load(log)
-    calm = len(passes) - before
-    load(log, error=ValueError())
-    urgent = len(passes) - before - calm
+    calm, urgent = calm_and_urgent(log, passes)
     assert 1 <= calm <= 1.0 / DOZE_SECONDS + 1.0 / SYNC_SECONDS + 5
     assert calm < urgent <= 1.0 / GATHER_SECONDS + 3.0 / URGENT_SYNC_SECONDS + 5
+
+
+def test_a_drain_whose_passes_all_fail_takes_breath_in_between(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log()
+    drain, passes = log._intake.drain, list[int]()
+
+    def fail() -> None:
+        passes.append(1)
+        drain._is_unsynced = True  # and no sync ever comes
+        raise RuntimeError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drain, "_pass", fail)
+        began = time.monotonic()
+        log.record({})
+        wait_for(lambda: len(passes) > 20)
+        assert len(passes) <= (time.monotonic() - began) / BREATH_SECONDS + 2
+    assert log.close(20.0).on_disk == 1
 
 
 def test_drain_outlives_a_pass_that_fails(open_log: OpenLog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,10 @@ lock only let go and taken again, as by `sleep(0)`, the host would wait through 
 STARVED_SECONDS: Final = 0.002
 """A pause that took longer: the host computes without end and yields every 5 ms at the most, so that each stride must do more.
 Else the queue would grow, and with it the memory that calls touch, out of the processor's caches."""
+BREATH_SECONDS: Final = 0.005
+"""Between two passes at least, should even one fail that had to sync."""
 _GRACE_SECONDS = 0.1  # for a thread that has its number but has not appended yet
 _START_AGAIN_SECONDS = 1.0
-_BREATH_SECONDS = 0.005  # between two passes, should even one fail that had to sync
 
 
 class Drain:
@@ -158,14 +159,13 @@ class Drain:
             lent, lent_before = self._encoder.lent_records, lent
             idle = 0 if queued or lent > lent_before else idle + 1
             self._guarded_pass()
-            if queued < BEHIND_RECORDS:  # else as much has come meanwhile
-                if idle >= PASSES_BEFORE_REST:
-                    self._sleep()
-                elif lent - lent_before > queued:
-                    self._is_unsynced = True
-                    self._doze(SYNC_SECONDS)
-                else:
-                    self._doze(DOZE_SECONDS if queued < DOZE_RECORDS_MAX else GATHER_SECONDS)
+            if idle >= PASSES_BEFORE_REST:
+                self._sleep()
+            elif lent - lent_before > queued:
+                self._is_unsynced = True
+                self._doze(SYNC_SECONDS)
+            elif queued < BEHIND_RECORDS:  # else as much has come meanwhile
+                self._doze(DOZE_SECONDS if queued < DOZE_RECORDS_MAX else GATHER_SECONDS)
         self._finish(None)
 
     def _guarded_pass(self) -> None:
@@ -230,10 +230,10 @@ class Drain:
     def _doze(self, seconds: float) -> None:
         """Sleep until so many seconds are over, a sync is due, a failure comes, or a lane fills.
 
-        While failures wait for a sync, another one is no reason to wake: it is in time for that sync.
+        While failures wait for a sync it sleeps for `GATHER_SECONDS` at most, and nobody wakes it: another one is in time for that sync.
         """
         if self._is_unsynced:
-            seconds = min(seconds, max(self._sync_at() - time.monotonic(), _BREATH_SECONDS))
+            seconds = min(seconds, max(self._sync_at() - time.monotonic(), BREATH_SECONDS))
         if self._is_urgent:
             self._bell.acquire(timeout=min(seconds, GATHER_SECONDS))
             return
